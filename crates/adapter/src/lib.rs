@@ -1,0 +1,1 @@
+//! MCP tool definitions become agent tools: parameter models, validation, lossless output.

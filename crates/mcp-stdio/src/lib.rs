@@ -1,0 +1,1 @@
+//! MCP over a child process: environment policy, process group, stderr, exit.

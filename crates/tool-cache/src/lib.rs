@@ -1,0 +1,1 @@
+//! Loaded MCP tools per server, user and token, with a TTL.
