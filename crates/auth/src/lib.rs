@@ -1,1 +1,49 @@
-//! Who calls an MCP server, and with what: principals, credential providers, fresh tokens, secrets that cannot be printed.
+//! Who calls an MCP server, and with what.
+//!
+//! * who: [`Principal`] (a user, maybe of a tenant) and [`ServerId`] (the name a server has here);
+//! * with what: a [`CredentialProvider`] is asked at every request and answers with
+//!   [`Credentials`]: header values that cannot be printed, a [`Fingerprint`] that can;
+//! * what was refused: a transport reports a [`Rejection`] with the parsed [`Challenge`]s and is
+//!   told to retry, to give up, or that the user must authorize ([`Recovery`]).
+//!
+//! The crate knows neither MCP nor any HTTP client, so that a platform can write and test a
+//! provider without them.
+//!
+//! ```
+//! use mcp_auth::{Bearer, CredentialProvider, CredentialRequest, Principal, ServerId};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = Bearer::new("test-token-alice")?;
+//! let (server, alice) = (ServerId::new("github")?, Principal::new("alice")?);
+//! let credentials = provider.credentials(CredentialRequest::new(&server, &alice)).await?;
+//!
+//! assert_eq!(credentials.headers().len(), 1);
+//! assert!(!format!("{credentials:?}").contains("test-token"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod challenge;
+mod credentials;
+mod error;
+mod fingerprint;
+mod header;
+mod identity;
+mod maybe_ready;
+mod provider;
+mod providers;
+pub mod time;
+mod token;
+
+pub use challenge::Challenge;
+pub use credentials::{Credentials, CredentialsBuilder};
+pub use error::{AuthorizationRequired, CredentialError, CredentialErrorKind};
+pub use fingerprint::Fingerprint;
+pub use header::{InvalidHeader, InvalidHeaderReason};
+pub use identity::{InvalidIdentity, Principal, ServerId};
+pub use maybe_ready::MaybeReady;
+pub use provider::{CredentialProvider, CredentialRequest, Recovery, Rejection, SharedProvider};
+pub use providers::{Anonymous, Bearer, Headers};
+pub use secrecy::{ExposeSecret, SecretString};
+pub use token::{Expiry, Token, TokenContext, TokenSource};

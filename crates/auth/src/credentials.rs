@@ -1,0 +1,304 @@
+//! What a request carries: header values, their fingerprint and their end.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
+
+use crate::Fingerprint;
+use crate::header::{self, InvalidHeader, InvalidHeaderReason};
+use crate::time::Instant;
+
+/// Secrets shorter than this are not searched for in foreign text: a two-letter tenant id would
+/// blank out half of every message.
+const MIN_REDACTED_BYTES: usize = 6;
+
+/// The headers that one request carries. Cloning copies a pointer; printing shows header names and
+/// the fingerprint.
+///
+/// Made by [`Credentials::bearer`], [`Credentials::builder`] or [`Credentials::anonymous`]. The
+/// fingerprint is the version of the value: equal credentials have equal fingerprints.
+#[derive(Clone)]
+pub struct Credentials(Arc<Inner>);
+
+struct Inner {
+    headers: Box<[(HeaderName, HeaderValue)]>,
+    fingerprint: Fingerprint,
+    expires_at: Option<Instant>,
+}
+
+impl Credentials {
+    /// No headers at all, for a server that asks for none.
+    pub fn anonymous() -> Self {
+        static ANONYMOUS: LazyLock<Credentials> = LazyLock::new(|| {
+            Credentials(Arc::new(Inner {
+                headers: Box::default(),
+                fingerprint: Fingerprint::anonymous(),
+                expires_at: None,
+            }))
+        });
+        ANONYMOUS.clone()
+    }
+
+    /// `Authorization: Bearer <token>` (RFC 6750, section 2.1), with no known end. A token that
+    /// already begins with `Bearer` is not doubled.
+    ///
+    /// # Errors
+    /// When the token is empty or has spaces, control characters or characters outside ASCII.
+    pub fn bearer(token: impl Into<SecretString>) -> Result<Self, InvalidHeader> {
+        Self::builder().bearer(token)?.build()
+    }
+
+    /// Several headers, an end, or both.
+    pub fn builder() -> CredentialsBuilder {
+        CredentialsBuilder::default()
+    }
+
+    /// The headers to send, values marked sensitive.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
+    /// Puts the headers into a request's map, replacing what stands there under their names.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.0.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+
+    /// Which credentials these are, in a form that may be logged.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint
+    }
+
+    /// When they stop being valid, if that is known. `None` means never, as far as is known.
+    pub fn expires_at(&self) -> Option<Instant> {
+        self.0.expires_at
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_anonymous(&self) -> bool {
+        self.0.headers.is_empty()
+    }
+
+    /// The same headers with the fingerprint and the end of another value; used by combinations.
+    pub(crate) fn parts(&self) -> (&[(HeaderName, HeaderValue)], Option<Instant>) {
+        (&self.0.headers, self.0.expires_at)
+    }
+
+    /// The text with every secret of these credentials replaced by `[redacted]`.
+    ///
+    /// Servers echo what they were sent, in error bodies and challenges alike; whatever a peer
+    /// wrote goes through here before it becomes part of an error or a log line. Searches for whole
+    /// header values and for the token behind an authentication scheme; values under six bytes are
+    /// left alone.
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        for (name, value) in &self.0.headers {
+            let Ok(value) = value.to_str() else { continue };
+            let token = match value.split_once(' ') {
+                Some((_, token)) if *name == http::header::AUTHORIZATION => token,
+                _ => value,
+            };
+            if token.len() >= MIN_REDACTED_BYTES && text.contains(token) {
+                text = Cow::Owned(text.replace(token, "[redacted]"));
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("headers", &HeaderNames(&self.0.headers))
+            .field("fingerprint", &self.0.fingerprint)
+            .field("expires_at", &self.0.expires_at)
+            .finish()
+    }
+}
+
+/// Builds [`Credentials`] out of several headers. Every value is checked as it is added.
+#[derive(Default)]
+pub struct CredentialsBuilder {
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// How many of `headers`, from the front, make up the fingerprint.
+    lasting: usize,
+    expires_at: Option<Instant>,
+}
+
+impl CredentialsBuilder {
+    /// Adds `Authorization: Bearer <token>`.
+    ///
+    /// # Errors
+    /// When the token cannot stand in a header, or `Authorization` is already there.
+    pub fn bearer(self, token: impl Into<SecretString>) -> Result<Self, InvalidHeader> {
+        let value = header::bearer_value(&token.into())?;
+        self.push(http::header::AUTHORIZATION, value, true)
+    }
+
+    /// Adds a header, such as `X-API-Key`.
+    ///
+    /// # Errors
+    /// When the name is malformed or reserved for the protocol, the value cannot stand in a header,
+    /// or the header is already there.
+    pub fn header(self, name: &str, value: impl Into<SecretString>) -> Result<Self, InvalidHeader> {
+        let name = header::name(name)?;
+        let value = header::value(&name, &value.into())?;
+        self.push(name, value, true)
+    }
+
+    /// Adds a header that is new at every request, such as a trace id or a proof of possession:
+    /// it is sent, and does not change the fingerprint.
+    ///
+    /// # Errors
+    /// As [`CredentialsBuilder::header`].
+    pub fn volatile_header(
+        self,
+        name: &str,
+        value: impl Into<SecretString>,
+    ) -> Result<Self, InvalidHeader> {
+        let name = header::name(name)?;
+        let value = header::value(&name, &value.into())?;
+        self.push(name, value, false)
+    }
+
+    /// When the credentials stop being valid. The earliest of several wins.
+    pub fn expires_at(mut self, instant: Instant) -> Self {
+        self.expires_at = Some(self.expires_at.map_or(instant, |known| known.min(instant)));
+        self
+    }
+
+    /// Takes over all headers and the end of other credentials.
+    ///
+    /// # Errors
+    /// When both have a header of the same name.
+    pub fn merge(mut self, other: &Credentials) -> Result<Self, InvalidHeader> {
+        let (headers, expires_at) = other.parts();
+        for (name, value) in headers {
+            self = self.push(name.clone(), value.clone(), true)?;
+        }
+        Ok(match expires_at {
+            Some(instant) => self.expires_at(instant),
+            None => self,
+        })
+    }
+
+    /// The credentials.
+    ///
+    /// # Errors
+    /// None today; a `Result` so that checks across headers can be added.
+    pub fn build(self) -> Result<Credentials, InvalidHeader> {
+        let fingerprint = if self.headers.is_empty() {
+            Fingerprint::anonymous()
+        } else {
+            let lasting = self.headers.get(..self.lasting).unwrap_or(&self.headers);
+            Fingerprint::of(
+                lasting
+                    .iter()
+                    .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]),
+            )
+        };
+        Ok(Credentials(Arc::new(Inner {
+            headers: self.headers.into_boxed_slice(),
+            fingerprint,
+            expires_at: self.expires_at,
+        })))
+    }
+
+    fn push(
+        mut self,
+        name: HeaderName,
+        value: HeaderValue,
+        lasting: bool,
+    ) -> Result<Self, InvalidHeader> {
+        if self.headers.iter().any(|(known, _)| *known == name) {
+            return Err(InvalidHeader::new(
+                name.as_str(),
+                InvalidHeaderReason::Conflict,
+            ));
+        }
+        if lasting {
+            self.headers.insert(self.lasting, (name, value));
+            self.lasting += 1;
+        } else {
+            self.headers.push((name, value));
+        }
+        Ok(self)
+    }
+}
+
+impl fmt::Debug for CredentialsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialsBuilder")
+            .field("headers", &HeaderNames(&self.headers))
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows names only.
+struct HeaderNames<'a>(&'a [(HeaderName, HeaderValue)]);
+
+impl fmt::Debug for HeaderNames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name.as_str()))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volatile_headers_do_not_change_the_fingerprint() {
+        let with = |trace: &str| {
+            Credentials::builder()
+                .volatile_header("x-trace-id", trace)
+                .unwrap()
+                .bearer("test-token")
+                .unwrap()
+                .build()
+                .unwrap()
+        };
+        assert_eq!(with("1").fingerprint(), with("2").fingerprint());
+        assert_eq!(with("1").headers().len(), 2);
+        assert_eq!(
+            with("1").fingerprint(),
+            Credentials::bearer("test-token").unwrap().fingerprint()
+        );
+    }
+
+    #[test]
+    fn the_same_header_twice_is_a_conflict() {
+        let error = Credentials::builder()
+            .bearer("test-token")
+            .unwrap()
+            .header("authorization", "Basic eA==")
+            .unwrap_err();
+        assert_eq!(error.reason(), InvalidHeaderReason::Conflict);
+    }
+
+    #[test]
+    fn echoed_secrets_are_redacted() {
+        let credentials = Credentials::builder()
+            .bearer("canary-token")
+            .unwrap()
+            .header("x-api-key", "canary-key")
+            .unwrap()
+            .build()
+            .unwrap();
+        let echoed = "got `Bearer canary-token` and canary-key";
+        assert_eq!(
+            credentials.redact(echoed),
+            "got `Bearer [redacted]` and [redacted]"
+        );
+        assert!(matches!(credentials.redact("nothing"), Cow::Borrowed(_)));
+        let printed = format!("{credentials:?} {credentials:#?}");
+        assert!(!printed.contains("canary"), "{printed}");
+    }
+}

@@ -1,0 +1,195 @@
+//! The seam through which every transport gets its credentials.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use http::{Method, StatusCode, Uri};
+
+use crate::{
+    AuthorizationRequired, Challenge, CredentialError, Credentials, MaybeReady, Principal, ServerId,
+};
+
+/// Gives the credentials for a request, and hears when they were refused.
+///
+/// A transport asks at *every* request, so an implementation that has an answer gives it with
+/// [`MaybeReady::ready`], without awaiting. A provider that fetches tokens does not cache them
+/// itself: it implements [`TokenSource`](crate::TokenSource) and is wrapped in a
+/// `RefreshingToken`, which is the one cache and the one place where
+/// refreshes are coalesced.
+///
+/// ```
+/// use mcp_auth::{CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady};
+///
+/// #[derive(Debug)]
+/// struct Vault;
+///
+/// impl CredentialProvider for Vault {
+///     fn credentials<'a>(
+///         &'a self,
+///         request: CredentialRequest<'a>,
+///     ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
+///         MaybeReady::new(async move {
+///             let token = format!("test-token-{}", request.principal.user());
+///             Ok(Credentials::bearer(token)?)
+///         })
+///     }
+/// }
+/// ```
+///
+/// Dropping a returned future must lose nothing that cannot be had again: callers are cancelled.
+pub trait CredentialProvider: Debug + Send + Sync {
+    /// The credentials for one request.
+    ///
+    /// # Errors
+    /// When there are none; the kind says whether to configure, to wait or to ask the user.
+    fn credentials<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<Credentials, CredentialError>>;
+
+    /// Told that a server refused credentials (401, or 403 with a challenge).
+    ///
+    /// [`Recovery::Retry`] makes the transport ask [`credentials`](Self::credentials) again and
+    /// repeat the request once. The default gives up, which is right for a static token.
+    ///
+    /// # Errors
+    /// When new credentials were needed and could not be had.
+    fn rejected<'a>(
+        &'a self,
+        rejection: Rejection<'a>,
+    ) -> MaybeReady<'a, Result<Recovery, CredentialError>> {
+        let _ = rejection;
+        MaybeReady::ready(Ok(Recovery::GiveUp))
+    }
+}
+
+/// A provider that is passed around.
+pub type SharedProvider = Arc<dyn CredentialProvider>;
+
+impl<P: CredentialProvider + ?Sized> CredentialProvider for Arc<P> {
+    fn credentials<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
+        (**self).credentials(request)
+    }
+
+    fn rejected<'a>(
+        &'a self,
+        rejection: Rejection<'a>,
+    ) -> MaybeReady<'a, Result<Recovery, CredentialError>> {
+        (**self).rejected(rejection)
+    }
+}
+
+/// The request that credentials are wanted for. Copying it copies references.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CredentialRequest<'a> {
+    /// The server, by the name it has here.
+    pub server: &'a ServerId,
+    /// On whose behalf the request is made.
+    pub principal: &'a Principal,
+    /// The HTTP method, where there is one; proofs of possession sign it.
+    pub method: Option<&'a Method>,
+    /// The URI, where there is one; proofs of possession sign it.
+    pub uri: Option<&'a Uri>,
+    /// The tool that is called, by its name on the server; `None` outside `tools/call`.
+    pub tool: Option<&'a str>,
+    /// Scopes that a challenge asked for.
+    pub scopes: &'a [String],
+}
+
+impl<'a> CredentialRequest<'a> {
+    /// A request of a principal to a server.
+    pub fn new(server: &'a ServerId, principal: &'a Principal) -> Self {
+        Self {
+            server,
+            principal,
+            method: None,
+            uri: None,
+            tool: None,
+            scopes: &[],
+        }
+    }
+
+    /// Sets the HTTP method and URI.
+    pub fn http(mut self, method: &'a Method, uri: &'a Uri) -> Self {
+        self.method = Some(method);
+        self.uri = Some(uri);
+        self
+    }
+
+    /// Sets the tool that is called.
+    pub fn tool(mut self, tool: Option<&'a str>) -> Self {
+        self.tool = tool;
+        self
+    }
+
+    /// Sets the scopes that a challenge asked for.
+    pub fn scopes(mut self, scopes: &'a [String]) -> Self {
+        self.scopes = scopes;
+        self
+    }
+}
+
+/// Credentials that a server refused, and what it said.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Rejection<'a> {
+    /// The request that was refused.
+    pub request: CredentialRequest<'a>,
+    /// The credentials that were refused. A provider compares their fingerprint with what it holds
+    /// now: if somebody has refreshed since, there is nothing to do but retry.
+    pub credentials: &'a Credentials,
+    /// The HTTP status, 401 or 403.
+    pub status: StatusCode,
+    /// The challenges of `WWW-Authenticate`, in the server's order.
+    pub challenges: &'a [Challenge],
+}
+
+impl<'a> Rejection<'a> {
+    /// A refusal without a challenge.
+    pub fn new(
+        request: CredentialRequest<'a>,
+        credentials: &'a Credentials,
+        status: StatusCode,
+    ) -> Self {
+        Self {
+            request,
+            credentials,
+            status,
+            challenges: &[],
+        }
+    }
+
+    /// Sets the parsed challenges.
+    pub fn challenges(mut self, challenges: &'a [Challenge]) -> Self {
+        self.challenges = challenges;
+        self
+    }
+}
+
+/// What to do after a rejection.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// Ask for credentials again and repeat the request, once.
+    Retry,
+    /// Nothing better is to be had; report the rejection.
+    GiveUp,
+    /// The user must authorize first.
+    NeedsAuthorization(AuthorizationRequired),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trait_is_object_safe_and_shared() {
+        fn shared<T: Send + Sync + ?Sized>() {}
+        shared::<dyn CredentialProvider>();
+        let _: Option<Box<dyn CredentialProvider>> = None;
+    }
+}

@@ -1,0 +1,149 @@
+//! A token as its source gives it, and the source.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use secrecy::SecretString;
+
+use crate::{CredentialError, MaybeReady};
+
+/// An access token with what its issuer said of it. Cloning copies a pointer.
+#[derive(Clone)]
+pub struct Token(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    access: SecretString,
+    refresh: Option<SecretString>,
+    expiry: Expiry,
+    scopes: Option<Vec<String>>,
+}
+
+/// When a token ends, as its source said it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Expiry {
+    /// The source did not say. This is not "never": whoever holds the token assumes a lifetime.
+    #[default]
+    Unknown,
+    /// So long after it was received.
+    In(Duration),
+    /// At a point of calendar time, as a stored token or a JWT's `exp` says it.
+    At(SystemTime),
+    /// The source vouches that it does not end.
+    Never,
+}
+
+impl Token {
+    /// A token whose end is not known.
+    pub fn new(access: impl Into<SecretString>) -> Self {
+        Self(Arc::new(Inner {
+            access: access.into(),
+            refresh: None,
+            expiry: Expiry::Unknown,
+            scopes: None,
+        }))
+    }
+
+    /// Sets when it ends, counted from when it was received.
+    pub fn expires_in(self, lifetime: Duration) -> Self {
+        self.with_expiry(Expiry::In(lifetime))
+    }
+
+    /// Sets when it ends.
+    pub fn with_expiry(self, expiry: Expiry) -> Self {
+        self.change(|inner| inner.expiry = expiry)
+    }
+
+    /// Adds the refresh token that the next one is had with.
+    pub fn with_refresh_token(self, refresh: impl Into<SecretString>) -> Self {
+        self.change(|inner| inner.refresh = Some(refresh.into()))
+    }
+
+    /// Sets the scopes that were granted.
+    pub fn with_scopes(self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.change(|inner| inner.scopes = Some(scopes.into_iter().map(Into::into).collect()))
+    }
+
+    /// The access token.
+    pub fn access(&self) -> &SecretString {
+        &self.0.access
+    }
+
+    /// The refresh token, if one was given.
+    pub fn refresh_token(&self) -> Option<&SecretString> {
+        self.0.refresh.as_ref()
+    }
+
+    /// When it ends, as its source said it.
+    pub fn expiry(&self) -> Expiry {
+        self.0.expiry
+    }
+
+    /// The scopes that were granted, if the source said so.
+    pub fn scopes(&self) -> Option<&[String]> {
+        self.0.scopes.as_deref()
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("access", &"[redacted]")
+            .field("refresh", &self.0.refresh.as_ref().map(|_| "[redacted]"))
+            .field("expiry", &self.0.expiry)
+            .field("scopes", &self.0.scopes)
+            .finish()
+    }
+}
+
+/// Where tokens come from: one method, asked for a new token every time, never caching.
+///
+/// Any `Fn(TokenContext) -> impl Future<Output = Result<Token, CredentialError>>` is a source:
+///
+/// ```
+/// use std::time::Duration;
+/// use mcp_auth::{Token, TokenContext, TokenSource};
+///
+/// let source = |_: TokenContext| async {
+///     Ok(Token::new("test-token").expires_in(Duration::from_secs(300)))
+/// };
+/// # fn takes(_: impl TokenSource) {} takes(source);
+/// ```
+pub trait TokenSource: Send + Sync {
+    /// Fetches a new token.
+    ///
+    /// Runs in a task of its own that callers cannot cancel, under a deadline.
+    ///
+    /// # Errors
+    /// [`CredentialError::unavailable`] when trying again may help,
+    /// [`CredentialError::needs_authorization`] when the grant is gone.
+    fn token(&self, context: TokenContext) -> MaybeReady<'_, Result<Token, CredentialError>>;
+}
+
+impl<F, T> TokenSource for F
+where
+    F: Fn(TokenContext) -> T + Send + Sync,
+    T: Future<Output = Result<Token, CredentialError>> + Send + 'static,
+{
+    fn token(&self, context: TokenContext) -> MaybeReady<'_, Result<Token, CredentialError>> {
+        MaybeReady::new(self(context))
+    }
+}
+
+/// What a source may want to know when it makes the next token.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TokenContext {
+    /// The token before, with its refresh token; `None` the first time.
+    pub previous: Option<Token>,
+    /// Scopes that a challenge asked for beyond those the token before has.
+    pub scopes: Vec<String>,
+}
