@@ -1,1 +1,33 @@
-//! What every MCP transport has in common: the ToolServer trait, call context, error taxonomy, limits and wire format.
+//! What every MCP transport has in common.
+//!
+//! * [`ToolServer`]: one trait, every transport: list the tools, call one.
+//! * [`ToolDefinition`]: a tool as its server sent it, schemas kept as text.
+//! * [`ToolOutput`]: what a tool answered, with nothing lost.
+//! * [`CallContext`]: for whom, until when, and how to stop.
+//! * [`Error`]: what went wrong, by what the caller can do about it.
+//! * [`Limits`]: every bound, in one place.
+//! * [`wire`]: JSON-RPC as MCP writes it, for transports.
+//!
+//! [`model`] is `rmcp`'s model: the vocabulary of content and annotations.
+
+mod context;
+mod definition;
+mod error;
+mod limits;
+mod listing;
+mod output;
+mod server;
+mod version;
+pub mod wire;
+
+pub use context::{CallContext, CallReport, ProgressHandler, ProgressUpdate, TraceContext};
+pub use definition::{InvalidDefinition, ToolDefinition};
+pub use error::{ArgumentProblem, Error, ErrorKind, Failure};
+pub use limits::Limits;
+pub use listing::{CacheScope, ServerInfo, SkippedTool, ToolListing, Transport};
+pub use mcp_auth as auth;
+pub use mcp_auth::{Principal, ServerId};
+pub use output::{Content, ToolOutput};
+pub use rmcp::model;
+pub use server::{BoxFuture, ToolCall, ToolServer};
+pub use version::ProtocolVersion;

@@ -1,0 +1,237 @@
+//! For whom a call is made, until when, and how to stop it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::auth::time::Instant;
+use crate::auth::{Fingerprint, Principal};
+
+/// What travels with a call from the agent to the transport.
+///
+/// ```
+/// use std::time::Duration;
+/// use mcp_core::{CallContext, Principal};
+///
+/// let context = CallContext::new(Principal::new("alice")?).with_timeout(Duration::from_secs(5));
+/// # Ok::<(), mcp_core::auth::InvalidIdentity>(())
+/// ```
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct CallContext {
+    /// On whose behalf.
+    pub principal: Principal,
+    /// When the call has to be over, everything included. `None` leaves it to the server's limits.
+    pub deadline: Option<Instant>,
+    /// Stops the call from outside. Dropping the call's future does the same.
+    pub cancellation: Option<CancellationToken>,
+    /// The trace that the call belongs to, sent to the server in `_meta`.
+    pub trace: Option<TraceContext>,
+    /// Hears of progress.
+    pub progress: Option<Arc<dyn ProgressHandler>>,
+    report: Mutex<CallReport>,
+}
+
+/// What happened on the way of a call; read it afterwards with [`CallContext::report`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct CallReport {
+    /// How often the call itself was sent.
+    pub attempts: u32,
+    /// The credentials that went with the last attempt.
+    pub credentials: Option<Fingerprint>,
+}
+
+impl CallContext {
+    /// A context without a deadline of its own.
+    pub fn new(principal: Principal) -> Self {
+        Self {
+            principal,
+            ..Self::default()
+        }
+    }
+
+    /// The call has to be over so long from now.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = Instant::now().checked_add(timeout);
+        self
+    }
+
+    /// The call has to be over then.
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The call stops when the token is cancelled.
+    pub fn with_cancellation(mut self, token: CancellationToken) -> Self {
+        self.cancellation = Some(token);
+        self
+    }
+
+    /// The call belongs to a trace.
+    pub fn with_trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// Progress is told to the handler.
+    pub fn with_progress(mut self, handler: Arc<dyn ProgressHandler>) -> Self {
+        self.progress = Some(handler);
+        self
+    }
+
+    /// What has happened so far.
+    pub fn report(&self) -> CallReport {
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the call itself is being sent, with these credentials. For transports.
+    pub fn record_attempt(&self, credentials: Fingerprint) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.attempts += 1;
+        report.credentials = Some(credentials);
+    }
+
+    /// Runs a future under the context's deadline (or `limit` from now, whichever is earlier) and
+    /// cancellation. For transports.
+    ///
+    /// # Errors
+    /// [`Failure::Timeout`](crate::Failure) and [`Failure::Cancelled`](crate::Failure), besides the
+    /// future's own.
+    pub async fn bound<T>(
+        &self,
+        limit: Duration,
+        during: &'static str,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let started = Instant::now();
+        let latest = started.checked_add(limit);
+        let deadline = match (self.deadline, latest) {
+            (Some(own), Some(latest)) => own.min(latest),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return future.await,
+        };
+        let timed = async {
+            match tokio::time::timeout_at(deadline, future).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(Error::timeout(deadline - started, during)),
+            }
+        };
+        match &self.cancellation {
+            None => timed.await,
+            Some(token) => tokio::select! {
+                biased;
+                () = token.cancelled() => Err(Error::cancelled()),
+                outcome = timed => outcome,
+            },
+        }
+    }
+}
+
+/// Hears how far a call has come. Called from the task that reads the answer: do not block.
+pub trait ProgressHandler: fmt::Debug + Send + Sync {
+    /// One notification of progress.
+    fn progress(&self, update: ProgressUpdate<'_>);
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ProgressUpdate<'a> {
+    /// Grows with each update.
+    pub progress: f64,
+    /// What `progress` will be at the end, if known.
+    pub total: Option<f64>,
+    /// What is being done.
+    pub message: Option<&'a str>,
+}
+
+impl<'a> ProgressUpdate<'a> {
+    /// An update.
+    pub fn new(progress: f64, total: Option<f64>, message: Option<&'a str>) -> Self {
+        Self {
+            progress,
+            total,
+            message,
+        }
+    }
+}
+
+/// W3C trace context, sent to the server in `_meta` (2026-07-28, basic).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TraceContext {
+    /// `traceparent`.
+    pub traceparent: String,
+    /// `tracestate`, if any.
+    pub tracestate: Option<String>,
+}
+
+impl TraceContext {
+    /// A trace context, if `traceparent` has the W3C form `00-<32 hex>-<16 hex>-<2 hex>`.
+    pub fn new(traceparent: impl Into<String>) -> Option<Self> {
+        let traceparent = traceparent.into();
+        let lengths = [2, 32, 16, 2];
+        let mut parts = traceparent.split('-');
+        let well_formed = lengths.iter().all(|&length| {
+            parts.next().is_some_and(|part| {
+                let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+                part.len() == length && part.bytes().all(hex)
+            })
+        });
+        (well_formed && parts.next().is_none()).then_some(Self {
+            traceparent,
+            tracestate: None,
+        })
+    }
+
+    /// Adds `tracestate`.
+    pub fn with_tracestate(mut self, tracestate: impl Into<String>) -> Self {
+        self.tracestate = Some(tracestate.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_deadline_and_limit_wins() {
+        let context = CallContext::default().with_timeout(Duration::from_secs(1));
+        let began = Instant::now();
+        let never = std::future::pending::<Result<(), Error>>();
+        let error = context
+            .bound(Duration::from_secs(60), "a test", never)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn cancellation_is_typed() {
+        let token = CancellationToken::new();
+        let context = CallContext::default().with_cancellation(token.clone());
+        token.cancel();
+        let never = std::future::pending::<Result<(), Error>>();
+        let error = context
+            .bound(Duration::from_secs(60), "a test", never)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn traceparent_is_checked() {
+        let good = format!("00-{}-{}-01", "a".repeat(32), "b".repeat(16));
+        assert!(TraceContext::new(good.clone()).is_some());
+        assert!(TraceContext::new(format!("{good}\r\nx")).is_none());
+        assert!(TraceContext::new("00-xyz").is_none());
+    }
+}

@@ -1,0 +1,67 @@
+//! Every bound, in one place.
+
+use std::time::Duration;
+
+/// The bounds that a connection keeps. Reaching one is an error that names the field.
+///
+/// ```
+/// let mut limits = mcp_core::Limits::default();
+/// limits.body_bytes = 64 * 1024 * 1024;
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest answer, in bytes, before and after any decoding. Default 16 MiB.
+    pub body_bytes: usize,
+    /// The longest single event of a stream or line of a child, in bytes. Default 16 MiB.
+    pub message_bytes: usize,
+    /// How much of a refusing server's answer is kept for the error, in bytes. Default 512.
+    pub snippet_bytes: usize,
+    /// Pages of one `tools/list`. Default 1,000.
+    pub pages: usize,
+    /// Tools of one server. Default 10,000.
+    pub tools: usize,
+    /// Redirects followed for one request. Default 5.
+    pub redirects: usize,
+    /// Requests in flight on one stream connection (stdio, HTTP+SSE). Default 1,024.
+    pub pending_requests: usize,
+    /// Messages from the server within one answer (progress, logs, requests). Default 10,000.
+    pub messages_per_answer: usize,
+    /// Rounds of `input_required` in one call. Default 8.
+    pub input_rounds: usize,
+    /// Sessions and stream connections of one server, over all principals. Default 10,000.
+    pub sessions: usize,
+    /// What is kept of a child's standard error, in bytes. Default 64 KiB.
+    pub stderr_bytes: usize,
+    /// Connecting, TLS included. Default 10 s.
+    pub connect_timeout: Duration,
+    /// From nothing to a server that has told its version. Default 30 s.
+    pub startup_timeout: Duration,
+    /// One whole call, retries and refreshes included, where the caller gives no deadline.
+    /// Default 30 s.
+    pub call_timeout: Duration,
+    /// Saying goodbye: closing a session or waiting for a child to leave. Default 2 s.
+    pub close_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 16 << 20,
+            message_bytes: 16 << 20,
+            snippet_bytes: 512,
+            pages: 1_000,
+            tools: 10_000,
+            redirects: 5,
+            pending_requests: 1_024,
+            messages_per_answer: 10_000,
+            input_rounds: 8,
+            sessions: 10_000,
+            stderr_bytes: 64 << 10,
+            connect_timeout: Duration::from_secs(10),
+            startup_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! JSON-RPC as MCP writes it: what goes out, what comes in, what a list page says.
+//!
+//! For transports. Everything is read from borrowed text, and schemas and results stay text.
+
+mod message;
+mod request;
+mod tools;
+
+pub use message::{Message, RpcError};
+pub use request::{
+    CallParams, ClientIdentity, ListParams, RequestMeta, encode_notification, encode_request,
+};
+pub use tools::{ToolCollector, ToolsPage};
