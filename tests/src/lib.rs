@@ -1,1 +1,2 @@
 //! Servers for tests, examples and benches.
+pub mod real;
