@@ -215,7 +215,7 @@ mod tests {
             "7",
             "",
             r#"{"id":1,"result":{}"#,
-            r#"[1,null,null,{}]"#,
+            r"[1,null,null,{}]",
         ] {
             assert!(Message::parse(broken.as_bytes()).is_err(), "{broken}");
         }
