@@ -1,2 +1,3 @@
 //! Servers for tests, examples and benches.
+pub mod embedded;
 pub mod real;
