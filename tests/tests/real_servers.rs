@@ -43,7 +43,7 @@ fn initialize() -> Value {
     }})
 }
 
-fn modern(method: &str, params: Value) -> Value {
+fn modern(method: &str, params: &Value) -> Value {
     let mut request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     request["params"]["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -140,7 +140,7 @@ fn everything_and_filesystem_answer_over_stdio() {
 #[test]
 fn fastmcp_believes_the_tokens_of_its_own_issuer_only() {
     let server = FastMcpServer::start();
-    let discover = modern("server/discover", json!({}));
+    let discover = modern("server/discover", &json!({}));
 
     let alice = server.jwt().mint("test-user-alice", MINUTE, &[]);
     let answer = exchange(
@@ -175,7 +175,7 @@ fn fastmcp_believes_the_tokens_of_its_own_issuer_only() {
 #[test]
 fn fastmcp_knows_whose_token_came_and_what_it_may() {
     let server = FastMcpServer::start();
-    let whoami = modern("tools/call", json!({"name": "whoami", "arguments": {}}));
+    let whoami = modern("tools/call", &json!({"name": "whoami", "arguments": {}}));
     for user in ["test-user-alice", "test-user-bob"] {
         let token = server.jwt().mint(user, MINUTE, &[]);
         let head = modern_head("tools/call", &token) + "Mcp-Name: whoami\r\n";
@@ -186,7 +186,7 @@ fn fastmcp_knows_whose_token_came_and_what_it_may() {
         );
     }
 
-    let list = modern("tools/list", json!({}));
+    let list = modern("tools/list", &json!({}));
     let reader = server.jwt().mint("test-user-alice", MINUTE, &[]);
     let writer = server
         .jwt()

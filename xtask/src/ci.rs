@@ -1,0 +1,17 @@
+//! What `.ci/run` runs, cheap steps first.
+
+use anyhow::Result;
+
+use crate::{deps, docs, examples, lint, steps, test, tidy};
+
+pub(crate) fn run() -> Result<()> {
+    steps::run_all(&[
+        ("fmt", lint::fmt),
+        ("tidy", tidy::run),
+        ("deps", deps::run),
+        ("clippy", lint::clippy),
+        ("docs", docs::run),
+        ("test", || test::run(&[])),
+        ("examples", examples::run),
+    ])
+}
