@@ -110,6 +110,15 @@ impl Credentials {
     }
 }
 
+/// Equal when their lasting headers are; see [`Credentials::fingerprint`].
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.fingerprint == other.0.fingerprint
+    }
+}
+
+impl Eq for Credentials {}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")

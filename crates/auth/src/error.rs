@@ -39,6 +39,18 @@ pub enum CredentialErrorKind {
     Denied,
 }
 
+impl CredentialErrorKind {
+    /// A short name, for logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Misconfigured => "misconfigured",
+            Self::Unavailable { .. } => "unavailable",
+            Self::NeedsAuthorization(_) => "needs_authorization",
+            Self::Denied => "denied",
+        }
+    }
+}
+
 impl CredentialError {
     /// Something that has to be configured is missing or wrong.
     pub fn misconfigured(message: impl Into<Cow<'static, str>>) -> Self {
@@ -91,6 +103,20 @@ impl CredentialError {
             kind: self.0.kind.clone(),
             message: self.0.message.clone(),
             source: Some(Arc::from(source)),
+        }))
+    }
+
+    /// The same, with the time until trying again makes sense, if trying again makes sense.
+    pub(crate) fn with_pause(&self, pause: Duration) -> Self {
+        if !self.is_transient() {
+            return self.clone();
+        }
+        Self(Arc::new(Inner {
+            kind: CredentialErrorKind::Unavailable {
+                retry_after: Some(pause),
+            },
+            message: self.0.message.clone(),
+            source: self.0.source.clone(),
         }))
     }
 

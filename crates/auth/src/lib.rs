@@ -33,6 +33,7 @@ mod identity;
 mod maybe_ready;
 mod provider;
 mod providers;
+mod refresh;
 pub mod time;
 mod token;
 
@@ -45,5 +46,6 @@ pub use identity::{InvalidIdentity, Principal, ServerId};
 pub use maybe_ready::MaybeReady;
 pub use provider::{CredentialProvider, CredentialRequest, Recovery, Rejection, SharedProvider};
 pub use providers::{Anonymous, Bearer, Headers};
+pub use refresh::{CredentialEvent, RefreshReason, RefreshingToken};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use token::{Expiry, Token, TokenContext, TokenSource};

@@ -14,7 +14,7 @@ use crate::{
 /// A transport asks at *every* request, so an implementation that has an answer gives it with
 /// [`MaybeReady::ready`], without awaiting. A provider that fetches tokens does not cache them
 /// itself: it implements [`TokenSource`](crate::TokenSource) and is wrapped in a
-/// `RefreshingToken`, which is the one cache and the one place where
+/// [`RefreshingToken`](crate::RefreshingToken), which is the one cache and the one place where
 /// refreshes are coalesced.
 ///
 /// ```

@@ -87,6 +87,15 @@ impl Token {
         self.0.scopes.as_deref()
     }
 
+    /// Keeps the refresh token of the token before when the new one came without: the server means
+    /// "use it again" (RFC 6749, section 6).
+    pub(crate) fn keeping_refresh_of(self, previous: Option<Self>) -> Self {
+        match previous.and_then(|previous| previous.0.refresh.clone()) {
+            Some(refresh) if self.0.refresh.is_none() => self.with_refresh_token(refresh),
+            _ => self,
+        }
+    }
+
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self

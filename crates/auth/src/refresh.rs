@@ -1,0 +1,14 @@
+//! The one cache of tokens: always fresh, refreshed once, whoever waits.
+
+mod backoff;
+mod cell;
+mod engine;
+mod event;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod token;
+mod windows;
+
+pub use event::{CredentialEvent, RefreshReason};
+pub use token::RefreshingToken;

@@ -1,0 +1,219 @@
+//! A bearer token that is fetched when needed, from a source that knows nothing of caching.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::engine::{Engine, Fetch, FetchContext, FetchFuture, Fetched};
+use super::event::CredentialEvent;
+use super::windows::{Life, Windows};
+use crate::time::SharedClock;
+use crate::{
+    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Recovery,
+    Rejection, Token, TokenContext, TokenSource,
+};
+
+/// `Authorization: Bearer <token>` with a token that is always fresh.
+///
+/// Wraps a [`TokenSource`]. A call is answered with the token that is held, without waiting. The
+/// source is asked when there is none, early when the token's end is near (calls go on with the
+/// one that is held), and when a server refuses the token; one request to it serves everybody who
+/// waits, and callers that go away do not stop it. While the source fails, a token that is still
+/// valid stays in use, and the source is left alone for a growing while.
+///
+/// One `RefreshingToken` is one credential: every caller gets the same token.
+///
+/// ```
+/// use std::time::Duration;
+/// use mcp_auth::{RefreshingToken, Token, TokenContext};
+///
+/// let provider = RefreshingToken::new(|_: TokenContext| async {
+///     // Ask your identity service here.
+///     Ok(Token::new("test-token").expires_in(Duration::from_secs(300)))
+/// });
+/// ```
+///
+/// # Defaults
+/// A token is not sent in the last 5 seconds of its life, and is refreshed in the last 30, moved
+/// up to a quarter earlier by chance; for short lives these are at most a tenth and a fifth of it.
+/// A token whose source does not say when it ends is used for 15 minutes. A fetch may take 30
+/// seconds.
+pub struct RefreshingToken {
+    engine: Engine,
+    fetch: Arc<TokenFetch>,
+}
+
+impl RefreshingToken {
+    /// A provider of tokens from this source. Asks nothing yet and starts no task.
+    pub fn new(source: impl TokenSource + 'static) -> Self {
+        let fetch = Arc::new(TokenFetch {
+            source: Arc::new(source),
+            windows: Windows::default(),
+            held: Arc::default(),
+        });
+        Self {
+            engine: Engine::new(Arc::<TokenFetch>::clone(&fetch)),
+            fetch,
+        }
+    }
+
+    /// How long before its end a token is no longer sent (default 5 s, at most a tenth of its
+    /// life).
+    pub fn skew(self, skew: Duration) -> Self {
+        self.windows(|windows| windows.skew = skew)
+    }
+
+    /// How long before its end a token is refreshed while calls go on with it (default 30 s, at
+    /// most a fifth of its life).
+    pub fn refresh_early(self, early: Duration) -> Self {
+        self.windows(|windows| windows.early = early)
+    }
+
+    /// How much earlier than that chance may move the refresh, as a share of the early window
+    /// (default 0.25), so that a fleet does not refresh in one moment. 0 turns it off.
+    pub fn jitter(self, share: f64) -> Self {
+        let share = if share.is_finite() {
+            share.max(0.0)
+        } else {
+            0.0
+        };
+        self.windows(|windows| windows.jitter = share.min(10.0))
+    }
+
+    /// The life of a token whose source does not say when it ends (default 15 minutes).
+    pub fn default_lifetime(self, lifetime: Duration) -> Self {
+        self.windows(|windows| windows.default_lifetime = lifetime)
+    }
+
+    /// How long one fetch may take (default 30 s).
+    pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
+        self.engine.deadline = deadline;
+        self
+    }
+
+    /// Where time comes from.
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.engine.clock = clock;
+        self
+    }
+
+    /// Calls this when the token is refreshed, when that fails and when a server refuses it. It
+    /// runs on the way of the refresh, so it should be quick.
+    pub fn on_event(
+        mut self,
+        observer: impl Fn(&CredentialEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.engine.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Puts in a token that was had in another way, such as by a login a moment ago, and forgets
+    /// what failed.
+    ///
+    /// # Errors
+    /// When the token cannot stand in a header.
+    pub fn replace(&self, token: Token) -> Result<(), CredentialError> {
+        let (credentials, life) = self.fetch.accept(&token, &self.engine.clock)?;
+        self.fetch.hold(token);
+        self.engine.replace(credentials, life);
+        Ok(())
+    }
+
+    fn windows(self, change: impl FnOnce(&mut Windows)) -> Self {
+        self.change(|fetch| change(&mut fetch.windows))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut TokenFetch)) -> Self {
+        change(Arc::make_mut(&mut self.fetch));
+        self.engine.set_fetch(Arc::<TokenFetch>::clone(&self.fetch));
+        self
+    }
+}
+
+impl CredentialProvider for RefreshingToken {
+    fn credentials<'a>(
+        &'a self,
+        _: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
+        self.engine.credentials()
+    }
+
+    fn rejected<'a>(
+        &'a self,
+        rejection: Rejection<'a>,
+    ) -> MaybeReady<'a, Result<Recovery, CredentialError>> {
+        self.engine.rejected(rejection)
+    }
+}
+
+impl fmt::Debug for RefreshingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshingToken")
+            .field("engine", &self.engine)
+            .field("windows", &self.fetch.windows)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+struct TokenFetch {
+    source: Arc<dyn TokenSource>,
+    windows: Windows,
+    /// The last token, whose refresh token buys the next.
+    held: Arc<Mutex<Option<Token>>>,
+}
+
+impl TokenFetch {
+    fn accept(
+        &self,
+        token: &Token,
+        clock: &SharedClock,
+    ) -> Result<(Credentials, Life), CredentialError> {
+        let chance = fastrand::f64();
+        let life = self
+            .windows
+            .life(token.expiry(), None, clock.as_ref(), chance);
+        if life.usable_until.is_some_and(|end| end <= clock.now()) {
+            return Err(CredentialError::unavailable(
+                "the source gave a token that has already ended",
+            ));
+        }
+        let mut builder = Credentials::builder().bearer(token.access().clone())?;
+        if let Some(end) = life.expires_at {
+            builder = builder.expires_at(end);
+        }
+        Ok((builder.build()?, life))
+    }
+
+    fn hold(&self, token: Token) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+    }
+
+    fn held(&self) -> Option<Token> {
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Fetch for TokenFetch {
+    fn fetch(&self, context: FetchContext) -> FetchFuture<'_> {
+        Box::pin(async move {
+            let previous = self.held();
+            let asked = TokenContext {
+                previous: previous.clone(),
+                scopes: context.scopes,
+            };
+            let token = self.source.token(asked).await?.keeping_refresh_of(previous);
+            // Held even if it cannot be sent: its refresh token is the only one that still works.
+            self.hold(token.clone());
+            let (credentials, life) = self.accept(&token, &context.clock)?;
+            Ok(Fetched {
+                credentials,
+                life,
+                adopted: false,
+            })
+        })
+    }
+}
