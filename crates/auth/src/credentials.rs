@@ -25,8 +25,12 @@ pub struct Credentials(Arc<Inner>);
 
 struct Inner {
     headers: Box<[(HeaderName, HeaderValue)]>,
+    /// How many of `headers`, from the front, make up the fingerprint.
+    lasting: usize,
     fingerprint: Fingerprint,
     expires_at: Option<Instant>,
+    /// What these were combined from.
+    parts: Option<[Credentials; 2]>,
 }
 
 impl Credentials {
@@ -35,8 +39,10 @@ impl Credentials {
         static ANONYMOUS: LazyLock<Credentials> = LazyLock::new(|| {
             Credentials(Arc::new(Inner {
                 headers: Box::default(),
+                lasting: 0,
                 fingerprint: Fingerprint::anonymous(),
                 expires_at: None,
+                parts: None,
             }))
         });
         ANONYMOUS.clone()
@@ -61,6 +67,14 @@ impl Credentials {
         &self.0.headers
     }
 
+    pub(crate) fn names(&self) -> Vec<HeaderName> {
+        self.0
+            .headers
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// Puts the headers into a request's map, replacing what stands there under their names.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0.headers {
@@ -83,9 +97,28 @@ impl Credentials {
         self.0.headers.is_empty()
     }
 
-    /// The same headers with the fingerprint and the end of another value; used by combinations.
-    pub(crate) fn parts(&self) -> (&[(HeaderName, HeaderValue)], Option<Instant>) {
-        (&self.0.headers, self.0.expires_at)
+    /// The headers of both, remembering which came from which.
+    pub(crate) fn combined(first: Self, second: Self) -> Result<Self, InvalidHeader> {
+        let mut builder = Self::builder().merge(&first)?.merge(&second)?;
+        builder.parts = Some([first, second]);
+        builder.build()
+    }
+
+    /// The two that these were combined from.
+    pub(crate) fn parts(&self) -> Option<&[Self; 2]> {
+        self.0.parts.as_ref()
+    }
+
+    /// Whether this is the same value, end included.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.fingerprint == other.0.fingerprint
+                && self.0.expires_at == other.0.expires_at)
+    }
+
+    /// Whether some header is new at every request.
+    pub(crate) fn is_volatile(&self) -> bool {
+        self.0.lasting < self.0.headers.len()
     }
 
     /// The text with every secret of these credentials replaced by `[redacted]`.
@@ -136,6 +169,7 @@ pub struct CredentialsBuilder {
     /// How many of `headers`, from the front, make up the fingerprint.
     lasting: usize,
     expires_at: Option<Instant>,
+    parts: Option<[Credentials; 2]>,
 }
 
 impl CredentialsBuilder {
@@ -180,16 +214,15 @@ impl CredentialsBuilder {
         self
     }
 
-    /// Takes over all headers and the end of other credentials.
+    /// Takes over all headers and the end of other credentials; volatile ones stay volatile.
     ///
     /// # Errors
     /// When both have a header of the same name.
     pub fn merge(mut self, other: &Credentials) -> Result<Self, InvalidHeader> {
-        let (headers, expires_at) = other.parts();
-        for (name, value) in headers {
-            self = self.push(name.clone(), value.clone(), true)?;
+        for (index, (name, value)) in other.headers().iter().enumerate() {
+            self = self.push(name.clone(), value.clone(), index < other.0.lasting)?;
         }
-        Ok(match expires_at {
+        Ok(match other.expires_at() {
             Some(instant) => self.expires_at(instant),
             None => self,
         })
@@ -212,8 +245,10 @@ impl CredentialsBuilder {
         };
         Ok(Credentials(Arc::new(Inner {
             headers: self.headers.into_boxed_slice(),
+            lasting: self.lasting,
             fingerprint,
             expires_at: self.expires_at,
+            parts: self.parts,
         })))
     }
 

@@ -31,6 +31,7 @@ mod fingerprint;
 mod header;
 mod identity;
 mod maybe_ready;
+mod panics;
 mod provider;
 mod providers;
 mod refresh;
@@ -45,7 +46,10 @@ pub use header::{InvalidHeader, InvalidHeaderReason};
 pub use identity::{InvalidIdentity, Principal, ServerId};
 pub use maybe_ready::MaybeReady;
 pub use provider::{CredentialProvider, CredentialRequest, Recovery, Rejection, SharedProvider};
-pub use providers::{Anonymous, Bearer, Headers};
+pub use providers::{
+    Anonymous, Bearer, Combined, FromAsyncFn, FromFn, Headers, PerPrincipal, RequestInfo,
+    from_async_fn, from_fn,
+};
 pub use refresh::{CredentialEvent, RefreshReason, RefreshingToken};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use token::{Expiry, Token, TokenContext, TokenSource};

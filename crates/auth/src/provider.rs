@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use http::{Method, StatusCode, Uri};
+use http::{HeaderName, Method, StatusCode, Uri};
 
 use crate::{
     AuthorizationRequired, Challenge, CredentialError, Credentials, MaybeReady, Principal, ServerId,
@@ -61,6 +61,12 @@ pub trait CredentialProvider: Debug + Send + Sync {
         let _ = rejection;
         MaybeReady::ready(Ok(Recovery::GiveUp))
     }
+
+    /// The names of the headers that every answer will have, as far as they are known before any
+    /// answer: a combination finds its conflicts with them when it is made. The default knows none.
+    fn header_names(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
 }
 
 /// A provider that is passed around.
@@ -79,6 +85,10 @@ impl<P: CredentialProvider + ?Sized> CredentialProvider for Arc<P> {
         rejection: Rejection<'a>,
     ) -> MaybeReady<'a, Result<Recovery, CredentialError>> {
         (**self).rejected(rejection)
+    }
+
+    fn header_names(&self) -> Vec<HeaderName> {
+        (**self).header_names()
     }
 }
 

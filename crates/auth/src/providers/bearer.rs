@@ -1,5 +1,6 @@
 //! One bearer token that does not change.
 
+use http::HeaderName;
 use secrecy::SecretString;
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 /// `Authorization: Bearer <token>` with a token that stays the same.
 ///
 /// A server that refuses it gets no second try: the error says that the token is static. For a
-/// token that ends, use `RefreshingToken`.
+/// token that ends, use [`RefreshingToken`](crate::RefreshingToken).
 #[derive(Clone, Debug)]
 pub struct Bearer(Credentials);
 
@@ -29,5 +30,9 @@ impl CredentialProvider for Bearer {
         _: CredentialRequest<'a>,
     ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
         MaybeReady::ready(Ok(self.0.clone()))
+    }
+
+    fn header_names(&self) -> Vec<HeaderName> {
+        self.0.names()
     }
 }

@@ -1,5 +1,6 @@
 //! Several headers that do not change.
 
+use http::HeaderName;
 use secrecy::SecretString;
 
 use crate::{
@@ -39,5 +40,9 @@ impl CredentialProvider for Headers {
         _: CredentialRequest<'a>,
     ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
         MaybeReady::ready(Ok(self.0.clone()))
+    }
+
+    fn header_names(&self) -> Vec<HeaderName> {
+        self.0.names()
     }
 }

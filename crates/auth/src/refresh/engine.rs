@@ -18,7 +18,8 @@ use super::event::CredentialEvent;
 use super::windows::Life;
 use crate::time::{Instant, SharedClock, SystemClock};
 use crate::{
-    CredentialError, CredentialErrorKind, Credentials, Fingerprint, MaybeReady, Recovery, Rejection,
+    CredentialError, CredentialErrorKind, Credentials, Fingerprint, MaybeReady, Recovery,
+    Rejection, panics,
 };
 
 /// How long one fetch may take, its store included.
@@ -309,9 +310,7 @@ impl Flight {
         let result = match race(Pin::new(&mut work.0), self.clock.sleep_until(deadline)).await {
             Some(Ok(result)) => result,
             // The payload of a panic may hold the token; it goes no further.
-            Some(Err(error)) if error.is_panic() => Err(CredentialError::unavailable(
-                "the source of the credential panicked",
-            )),
+            Some(Err(error)) if error.is_panic() => Err(panics::error()),
             Some(Err(_)) => Err(CredentialError::unavailable(
                 "the source of the credential was cut off",
             )),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::engine::{Engine, Fetch, FetchContext, FetchFuture, Fetched};
 use super::event::CredentialEvent;
 use super::windows::{Life, Windows};
@@ -21,7 +23,8 @@ use crate::{
 /// waits, and callers that go away do not stop it. While the source fails, a token that is still
 /// valid stays in use, and the source is left alone for a growing while.
 ///
-/// One `RefreshingToken` is one credential: every caller gets the same token.
+/// One `RefreshingToken` is one credential: every caller gets the same token. For a token per
+/// user, see [`PerPrincipal`](crate::PerPrincipal).
 ///
 /// ```
 /// use std::time::Duration;
@@ -143,6 +146,10 @@ impl CredentialProvider for RefreshingToken {
         rejection: Rejection<'a>,
     ) -> MaybeReady<'a, Result<Recovery, CredentialError>> {
         self.engine.rejected(rejection)
+    }
+
+    fn header_names(&self) -> Vec<HeaderName> {
+        vec![http::header::AUTHORIZATION]
     }
 }
 

@@ -1,0 +1,207 @@
+//! A provider of its own for every user.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use crate::time::{Instant, SharedClock, SystemClock};
+use crate::{
+    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
+    Recovery, Rejection, ServerId, SharedProvider, panics,
+};
+
+/// How many users' providers are kept.
+const CAPACITY: usize = 10_000;
+/// How long a provider that nobody asks is kept.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Makes a provider for each user of each server when the user first calls, and keeps it while it
+/// is used.
+///
+/// ```
+/// use std::time::Duration;
+/// use mcp_auth::{PerPrincipal, RefreshingToken, Token};
+///
+/// # async fn token_for(user: &str) -> Result<Token, mcp_auth::CredentialError> { Ok(Token::new(user)) }
+/// let provider = PerPrincipal::new(|_server, principal| {
+///     let user = principal.user().to_owned();
+///     Ok(RefreshingToken::new(move |_| {
+///         let user = user.clone();
+///         async move { token_for(&user).await }
+///     }))
+/// });
+/// ```
+///
+/// At most 10,000 are kept, each until nobody has asked it for an hour; both can be changed. One
+/// that is dropped and needed again is made anew, so what must survive (a refresh token that
+/// rotates) belongs in a store.
+pub struct PerPrincipal {
+    make: Box<Make>,
+    capacity: usize,
+    idle: Duration,
+    clock: SharedClock,
+    begun: Instant,
+    known: RwLock<HashMap<Key, Entry>>,
+}
+
+type Make = dyn Fn(&ServerId, &Principal) -> Result<SharedProvider, CredentialError> + Send + Sync;
+
+type Key = (ServerId, Principal);
+
+struct Entry {
+    provider: SharedProvider,
+    /// Milliseconds since `begun`.
+    used: AtomicU64,
+}
+
+impl PerPrincipal {
+    /// A provider that makes one for each user with this. Nothing is made yet.
+    pub fn new<P, F>(make: F) -> Self
+    where
+        P: CredentialProvider + 'static,
+        F: Fn(&ServerId, &Principal) -> Result<P, CredentialError> + Send + Sync + 'static,
+    {
+        Self {
+            make: Box::new(move |server, principal| {
+                make(server, principal).map(|provider| Arc::new(provider) as SharedProvider)
+            }),
+            capacity: CAPACITY,
+            idle: IDLE,
+            begun: Instant::now(),
+            clock: Arc::new(SystemClock),
+            known: RwLock::default(),
+        }
+    }
+
+    /// How many providers are kept at most (default 10,000; at least one).
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity.max(1);
+        self
+    }
+
+    /// How long a provider is kept that nobody asks (default one hour).
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Where time comes from.
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.begun = clock.now();
+        self.clock = clock;
+        self
+    }
+
+    /// Forgets a user, on every server, as after a logout.
+    pub fn forget(&self, principal: &Principal) {
+        self.write().retain(|(_, known), _| known != principal);
+    }
+
+    /// How many providers are kept now.
+    pub fn len(&self) -> usize {
+        self.known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// Whether none is kept now.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn provider(&self, request: CredentialRequest<'_>) -> Result<SharedProvider, CredentialError> {
+        let key = (request.server.clone(), request.principal.clone());
+        let now = self.now();
+        if let Some(entry) = self
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
+            entry.used.store(now, Ordering::Relaxed);
+            return Ok(Arc::clone(&entry.provider));
+        }
+        // Made without the lock: it is the application's code. If two make one at once, the first
+        // to come back wins and the other's is dropped unused.
+        let made = panics::caught(|| (self.make)(request.server, request.principal))?;
+        let mut known = self.write();
+        if !known.contains_key(&key) && known.len() >= self.capacity {
+            self.make_room(&mut known, now);
+        }
+        let entry = known.entry(key).or_insert(Entry {
+            provider: made,
+            used: AtomicU64::new(now),
+        });
+        Ok(Arc::clone(&entry.provider))
+    }
+
+    /// Drops the idle ones; if that is not enough, the eighth that was used longest ago, so that a
+    /// crowd of new users does not search the whole map each.
+    fn make_room(&self, known: &mut HashMap<Key, Entry>, now: u64) {
+        let idle = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
+        known.retain(|_, entry| now.saturating_sub(*entry.used.get_mut()) <= idle);
+        if known.len() < self.capacity {
+            return;
+        }
+        let mut ages: Vec<u64> = known
+            .values_mut()
+            .map(|entry| *entry.used.get_mut())
+            .collect();
+        let spare = (ages.len() / 8).max(1);
+        let (_, oldest, _) = ages.select_nth_unstable(spare - 1);
+        let (oldest, mut spare) = (*oldest, spare);
+        known.retain(|_, entry| {
+            let drop = spare > 0 && *entry.used.get_mut() <= oldest;
+            spare -= usize::from(drop);
+            !drop
+        });
+    }
+
+    fn now(&self) -> u64 {
+        let passed = self.clock.now().saturating_duration_since(self.begun);
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Key, Entry>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CredentialProvider for PerPrincipal {
+    fn credentials<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
+        let provider = match self.provider(request) {
+            Ok(provider) => provider,
+            Err(error) => return MaybeReady::ready(Err(error)),
+        };
+        if let Ok(ready) = provider.credentials(request).now() {
+            return MaybeReady::ready(ready);
+        }
+        MaybeReady::new(async move { provider.credentials(request).await })
+    }
+
+    fn rejected<'a>(
+        &'a self,
+        rejection: Rejection<'a>,
+    ) -> MaybeReady<'a, Result<Recovery, CredentialError>> {
+        match self.provider(rejection.request) {
+            Ok(provider) => MaybeReady::new(async move { provider.rejected(rejection).await }),
+            Err(error) => MaybeReady::ready(Err(error)),
+        }
+    }
+}
+
+impl fmt::Debug for PerPrincipal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerPrincipal")
+            .field("kept", &self.len())
+            .field("capacity", &self.capacity)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
