@@ -45,12 +45,12 @@ fn run_tests(shell: &Shell, with_servers: bool, chosen: &[&str]) -> Result<()> {
         );
         println!("cargo-nextest is missing: using `cargo test`, which gives no test a deadline");
         println!("({GET_NEXTEST})");
-        cmd!(shell, "cargo test --workspace --no-fail-fast {chosen...}").run()?;
+        cmd!(shell, "cargo test --no-fail-fast {chosen...}").run()?;
         return Ok(());
     }
     // nextest does not run doctests. They come first so that its summary stands last.
     let doctests = match chosen {
-        [] => cmd!(shell, "cargo test --quiet --workspace --doc").run(),
+        [] => cmd!(shell, "cargo test --quiet --doc").run(),
         _ => Ok(()),
     };
     let not_real = format!("not ({REAL})");
@@ -59,11 +59,7 @@ fn run_tests(shell: &Shell, with_servers: bool, chosen: &[&str]) -> Result<()> {
     } else {
         &["-E", &not_real]
     };
-    let tests = cmd!(
-        shell,
-        "cargo nextest run --workspace {filter...} {chosen...}"
-    )
-    .run();
+    let tests = cmd!(shell, "cargo nextest run {filter...} {chosen...}").run();
     Ok(tests.and(doctests)?)
 }
 
