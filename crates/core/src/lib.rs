@@ -7,11 +7,13 @@
 //! * [`Error`]: what went wrong, by what the caller can do about it.
 //! * [`Limits`]: every bound, in one place.
 //! * [`wire`]: JSON-RPC as MCP writes it, for transports.
+//! * [`duplex`]: MCP over a pair of message streams, for transports.
 //!
 //! [`model`] is `rmcp`'s model: the vocabulary of content and annotations.
 
 mod context;
 mod definition;
+pub mod duplex;
 mod error;
 mod limits;
 mod listing;

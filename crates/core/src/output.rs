@@ -65,7 +65,7 @@ impl ToolOutput {
         Self::from_boxed(raw.to_owned())
     }
 
-    fn from_boxed(raw: Box<RawValue>) -> Result<Self, Error> {
+    pub(crate) fn from_boxed(raw: Box<RawValue>) -> Result<Self, Error> {
         if !raw.get().starts_with('{') {
             return Err(Error::protocol("the result is not an object"));
         }

@@ -6,6 +6,7 @@ mod message;
 mod request;
 mod tools;
 
+pub(crate) use message::clean;
 pub use message::{Message, RpcError};
 pub use request::{
     CallParams, ClientIdentity, ListParams, RequestMeta, encode_notification, encode_request,

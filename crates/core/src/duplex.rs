@@ -1,0 +1,24 @@
+//! MCP over any pair of message streams: what stdio and HTTP+SSE have in common.
+//!
+//! A transport brings a [`Channel`] that sends messages, reads messages itself and hands them to
+//! [`Duplex::deliver`], and says so with [`Duplex::close`] when the peer is gone. In return
+//! [`Duplex`] finds the version, matches answers with requests, lists and calls tools, answers the
+//! server's requests and tells of progress.
+//!
+//! Nothing here runs in a task of its own: sending happens in the caller's future, receiving in the
+//! transport's reader. Every wait ends with the context's deadline, and every map is bounded by
+//! [`Limits`](crate::Limits).
+
+mod calls;
+mod channel;
+mod connection;
+mod correlator;
+mod incoming;
+mod input;
+mod negotiation;
+#[cfg(test)]
+mod tests;
+
+pub use channel::{Channel, Outgoing};
+pub use connection::{Duplex, Settings};
+pub use input::{InputHandler, InputRequest};
