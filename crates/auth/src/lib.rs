@@ -34,7 +34,9 @@ mod maybe_ready;
 mod panics;
 mod provider;
 mod providers;
+mod redactor;
 mod refresh;
+mod secret;
 pub mod time;
 mod token;
 
@@ -50,6 +52,8 @@ pub use providers::{
     Anonymous, Bearer, Combined, FromAsyncFn, FromFn, Headers, PerPrincipal, RequestInfo,
     from_async_fn, from_fn,
 };
+pub use redactor::Redactor;
 pub use refresh::{CredentialEvent, RefreshReason, RefreshingToken};
 pub use secrecy::{ExposeSecret, SecretString};
+pub use secret::{SecretError, SecretErrorKind, SecretKind, SecretRef, SecretScope};
 pub use token::{Expiry, Token, TokenContext, TokenSource};
