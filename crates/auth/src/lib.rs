@@ -25,8 +25,11 @@
 //! ```
 
 mod challenge;
+#[cfg(feature = "command")]
+mod command_token;
 mod credentials;
 mod error;
+mod expires_in;
 mod fingerprint;
 mod header;
 mod identity;
@@ -41,6 +44,8 @@ pub mod time;
 mod token;
 
 pub use challenge::Challenge;
+#[cfg(feature = "command")]
+pub use command_token::CommandToken;
 pub use credentials::{Credentials, CredentialsBuilder};
 pub use error::{AuthorizationRequired, CredentialError, CredentialErrorKind};
 pub use fingerprint::Fingerprint;
@@ -48,9 +53,11 @@ pub use header::{InvalidHeader, InvalidHeaderReason};
 pub use identity::{InvalidIdentity, Principal, ServerId};
 pub use maybe_ready::MaybeReady;
 pub use provider::{CredentialProvider, CredentialRequest, Recovery, Rejection, SharedProvider};
+#[cfg(feature = "command")]
+pub use providers::HeadersHelper;
 pub use providers::{
     Anonymous, Bearer, Combined, FromAsyncFn, FromFn, Headers, PerPrincipal, RequestInfo,
-    from_async_fn, from_fn,
+    SecretHeaders, from_async_fn, from_fn,
 };
 pub use redactor::Redactor;
 pub use refresh::{CredentialEvent, RefreshReason, RefreshingToken};

@@ -10,5 +10,7 @@ mod tests;
 mod token;
 mod windows;
 
+pub(crate) use engine::{Engine, Fetch, FetchContext, FetchFuture, Fetched};
 pub use event::{CredentialEvent, RefreshReason};
 pub use token::RefreshingToken;
+pub(crate) use windows::Life;

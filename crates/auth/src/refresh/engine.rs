@@ -364,6 +364,11 @@ impl Flight {
 
     fn tell_fresh(&self, credentials: &Credentials, lifetime: Option<Duration>, adopted: bool) {
         let fingerprint = credentials.fingerprint();
+        if self.order.previous == Some(fingerprint) {
+            // A file read again, a source that keeps its token: nothing happened.
+            tracing::debug!(%fingerprint, "credential_unchanged");
+            return;
+        }
         if adopted {
             tracing::info!(%fingerprint, "credential_adopted");
             tell(

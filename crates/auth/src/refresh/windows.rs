@@ -36,6 +36,14 @@ pub(crate) struct Life {
     pub(crate) expires_at: Option<Instant>,
 }
 
+impl Life {
+    pub(crate) const ENDLESS: Self = Self {
+        refresh_at: None,
+        usable_until: None,
+        expires_at: None,
+    };
+}
+
 impl Default for Windows {
     fn default() -> Self {
         Self {
@@ -59,11 +67,7 @@ impl Windows {
     ) -> Life {
         let (left, whole) = match expiry {
             Expiry::Never => {
-                return Life {
-                    refresh_at: None,
-                    usable_until: None,
-                    expires_at: None,
-                };
+                return Life::ENDLESS;
             }
             Expiry::Unknown => (self.default_lifetime, self.default_lifetime),
             Expiry::In(lifetime) => (lifetime, lifetime),
@@ -94,7 +98,8 @@ impl Windows {
             Expiry::In(lifetime) => lifetime,
             known @ (Expiry::At(_) | Expiry::Never) => return known,
         };
-        Expiry::At(wall + lifetime.min(MAX_LIFETIME))
+        wall.checked_add(lifetime.min(MAX_LIFETIME))
+            .map_or(Expiry::Unknown, Expiry::At)
     }
 }
 
