@@ -1,0 +1,37 @@
+//! The `mcpServers` file that people already have, as a typed value.
+//!
+//! [`Config`] reads `mcpServers` and VS Code's `servers`, comments and trailing commas included.
+//! Secret references in it stay references ([`SecretRef`](mcp_auth::SecretRef)) until a principal
+//! needs them. A mistake is told with file, line, server and field, never with a value.
+//!
+//! ```
+//! use mcp_toolkit::config::{Config, Endpoint};
+//!
+//! let config = Config::parse(r#"{"mcpServers": {
+//!     "github": {"url": "https://example.com/mcp",
+//!                "headers": {"Authorization": "Bearer ${GITHUB_TOKEN}"}},
+//!     "files": {"command": "npx", "args": ["-y", "server-filesystem"]}
+//! }}"#)?;
+//!
+//! let github = config.server("github")?;
+//! assert!(matches!(&github.endpoint, Endpoint::Http(http) if http.headers.len() == 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod auth;
+mod error;
+mod fields;
+mod file;
+mod json;
+mod nearest;
+mod secret;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use auth::{AssertionAudience, AuthConfig, ClientAuthMethod, Dpop, OAuthConfig, OAuthGrant};
+pub use error::{ConfigError, ConfigWarning};
+pub use file::Config;
+pub use nearest::nearest;
+pub use secret::ConfiguredSecret;
+pub use server::{Endpoint, HttpConfig, HttpTransport, ServerConfig, StdioConfig};

@@ -1,0 +1,257 @@
+//! The `auth` field: how a token is had.
+
+use super::error::{ConfigError, ConfigWarning};
+use super::fields::{Field, Fields};
+use super::secret::ConfiguredSecret;
+
+/// How a token is had.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum AuthConfig {
+    /// The token itself, by reference.
+    Bearer(ConfiguredSecret),
+    /// A program and its arguments that prints a token.
+    Command(Vec<String>),
+    /// An authorization server.
+    OAuth(Box<OAuthConfig>),
+}
+
+/// What the file says about an authorization server. Everything is optional.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct OAuthConfig {
+    /// How tokens are asked for.
+    pub grant: OAuthGrant,
+    /// The client's identifier, where it is registered already.
+    pub client_id: Option<String>,
+    /// The client's secret.
+    pub client_secret: Option<ConfiguredSecret>,
+    /// How the client proves who it is; `None` takes the strongest that is offered.
+    pub client_auth: Option<ClientAuthMethod>,
+    /// A PKCS#8 PEM key for `private_key_jwt`.
+    pub private_key: Option<ConfiguredSecret>,
+    /// The key's identifier.
+    pub key_id: Option<String>,
+    /// The key's algorithm.
+    pub algorithm: Option<String>,
+    /// Whom assertions are addressed to.
+    pub assertion_audience: AssertionAudience,
+    /// The URL of a client ID metadata document.
+    pub client_metadata_url: Option<String>,
+    /// Scopes to ask for at least.
+    pub scopes: Vec<String>,
+    /// The issuer, pinned.
+    pub issuer: Option<String>,
+    /// The resource, overridden.
+    pub resource: Option<String>,
+    /// Where the user is sent back to.
+    pub redirect_uri: Option<String>,
+    /// An assertion, read anew at each use.
+    pub assertion: Option<ConfiguredSecret>,
+    /// A subject token, read anew at each use.
+    pub subject_token: Option<ConfiguredSecret>,
+    /// Whether tokens are bound to a key.
+    pub dpop: Dpop,
+    /// The identity provider of the grant `enterprise`.
+    pub idp: Option<Box<OAuthConfig>>,
+}
+
+/// How tokens are asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OAuthGrant {
+    /// The user consents in a browser.
+    #[default]
+    AuthorizationCode,
+    /// The client acts for itself.
+    ClientCredentials,
+    /// A signed assertion (RFC 7523).
+    JwtBearer,
+    /// Another token (RFC 8693).
+    TokenExchange,
+    /// The company's identity provider vouches.
+    Enterprise,
+    /// The user consents on another device (RFC 8628).
+    DeviceCode,
+}
+
+/// How a client proves who it is at the token endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ClientAuthMethod {
+    /// `client_secret_basic`
+    SecretBasic,
+    /// `client_secret_post`
+    SecretPost,
+    /// `private_key_jwt`
+    PrivateKeyJwt,
+    /// `none`
+    None,
+}
+
+/// Whom a client's assertions are addressed to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum AssertionAudience {
+    /// The issuer.
+    #[default]
+    Issuer,
+    /// The token endpoint.
+    TokenEndpoint,
+}
+
+/// Whether tokens are bound to a key (RFC 9449).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Dpop {
+    /// No.
+    #[default]
+    Off,
+    /// Yes, and a token of type `Bearer` is accepted.
+    Prefer,
+    /// Yes, and a token of type `Bearer` is an error.
+    Require,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Bearer,
+    Command,
+    OAuth,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("bearer", Kind::Bearer),
+    ("command", Kind::Command),
+    ("oauth", Kind::OAuth),
+];
+
+const GRANTS: &[(&str, OAuthGrant)] = &[
+    ("authorization_code", OAuthGrant::AuthorizationCode),
+    ("client_credentials", OAuthGrant::ClientCredentials),
+    ("jwt_bearer", OAuthGrant::JwtBearer),
+    ("token_exchange", OAuthGrant::TokenExchange),
+    ("enterprise", OAuthGrant::Enterprise),
+    ("device_code", OAuthGrant::DeviceCode),
+];
+
+const METHODS: &[(&str, ClientAuthMethod)] = &[
+    ("client_secret_basic", ClientAuthMethod::SecretBasic),
+    ("client_secret_post", ClientAuthMethod::SecretPost),
+    ("private_key_jwt", ClientAuthMethod::PrivateKeyJwt),
+    ("none", ClientAuthMethod::None),
+];
+
+const AUDIENCES: &[(&str, AssertionAudience)] = &[
+    ("issuer", AssertionAudience::Issuer),
+    ("token_endpoint", AssertionAudience::TokenEndpoint),
+];
+
+const OAUTH_FIELDS: &[&str] = &[
+    "type",
+    "grant",
+    "client_id",
+    "client_secret",
+    "token_endpoint_auth_method",
+    "private_key",
+    "key_id",
+    "algorithm",
+    "assertion_audience",
+    "client_metadata_url",
+    "scopes",
+    "issuer",
+    "resource",
+    "redirect_uri",
+    "assertion",
+    "subject_token",
+    "idp",
+    "dpop",
+];
+
+impl AuthConfig {
+    pub(crate) fn read(
+        field: &Field<'_>,
+        warnings: &mut Vec<ConfigWarning>,
+    ) -> Result<Self, ConfigError> {
+        let entries = field.entries()?;
+        let kind = entries.iter().find(|entry| entry.name() == "type");
+        let kind = kind
+            .ok_or_else(|| field.wrong("`type` is missing: `bearer`, `command` or `oauth`"))?
+            .one_of(KINDS)?;
+        let missing = |what: &str| field.wrong(format!("`{what}` is missing"));
+        let known: &'static [&'static str] = match kind {
+            Kind::Bearer => &["type", "token"],
+            Kind::Command => &["type", "command"],
+            Kind::OAuth => {
+                return OAuthConfig::read(field, warnings)
+                    .map(Box::new)
+                    .map(Self::OAuth);
+            }
+        };
+        let mut fields = Fields::of(field.node(), field.place(), known)?;
+        fields.take("type");
+        let read = if matches!(kind, Kind::Bearer) {
+            let token = fields.read("token", Field::secret)?;
+            Self::Bearer(token.ok_or_else(|| missing("token"))?)
+        } else {
+            let command = fields.read("command", Field::command_line)?;
+            Self::Command(command.ok_or_else(|| missing("command"))?)
+        };
+        fields.finish(warnings);
+        Ok(read)
+    }
+}
+
+impl OAuthConfig {
+    fn read(field: &Field<'_>, warnings: &mut Vec<ConfigWarning>) -> Result<Self, ConfigError> {
+        let mut fields = Fields::of(field.node(), field.place(), OAUTH_FIELDS)?;
+        fields.take("type");
+        let text = |fields: &mut Fields<'_>, name| fields.read(name, Field::plain);
+        let secret = |fields: &mut Fields<'_>, name| fields.read(name, Field::secret);
+        let idp = fields.take("idp");
+        let read = Self {
+            grant: fields
+                .read("grant", |grant| grant.one_of(GRANTS))?
+                .unwrap_or_default(),
+            client_id: text(&mut fields, "client_id")?,
+            client_secret: secret(&mut fields, "client_secret")?,
+            client_auth: fields.read("token_endpoint_auth_method", |it| it.one_of(METHODS))?,
+            private_key: secret(&mut fields, "private_key")?,
+            key_id: text(&mut fields, "key_id")?,
+            algorithm: text(&mut fields, "algorithm")?,
+            assertion_audience: fields
+                .read("assertion_audience", |it| it.one_of(AUDIENCES))?
+                .unwrap_or_default(),
+            client_metadata_url: text(&mut fields, "client_metadata_url")?,
+            scopes: fields.read("scopes", scopes)?.unwrap_or_default(),
+            issuer: text(&mut fields, "issuer")?,
+            resource: text(&mut fields, "resource")?,
+            redirect_uri: text(&mut fields, "redirect_uri")?,
+            assertion: secret(&mut fields, "assertion")?,
+            subject_token: secret(&mut fields, "subject_token")?,
+            dpop: fields.read("dpop", dpop)?.unwrap_or_default(),
+            idp: idp
+                .map(|idp| Self::read(&idp, warnings).map(Box::new))
+                .transpose()?,
+        };
+        fields.finish(warnings);
+        Ok(read)
+    }
+}
+
+/// A list, or one text with spaces between, as OAuth itself writes scopes.
+fn scopes(field: &Field<'_>) -> Result<Vec<String>, ConfigError> {
+    match field.node().string() {
+        Some(text) => Ok(text.split_ascii_whitespace().map(str::to_owned).collect()),
+        None => field.strings(),
+    }
+}
+
+fn dpop(field: &Field<'_>) -> Result<Dpop, ConfigError> {
+    match (field.node().boolean(), field.node().string().as_deref()) {
+        (Some(true), _) => Ok(Dpop::Require),
+        (Some(false), _) => Ok(Dpop::Off),
+        (None, Some("prefer")) => Ok(Dpop::Prefer),
+        _ => Err(field.wrong("is not `true`, `false` or `\"prefer\"`")),
+    }
+}

@@ -1,0 +1,182 @@
+//! The file as a whole, and several of them together.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use mcp_core::{Error, Failure};
+
+use super::error::{ConfigError, ConfigWarning, Place};
+use super::fields::{Field, Fields};
+use super::json::{Node, without_comments};
+use super::nearest::nearest;
+use super::server::ServerConfig;
+
+/// The largest file, in bytes: hundreds of times what anybody writes by hand.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// More names than this are not listed in an error.
+const LISTED: usize = 12;
+
+const FIELDS: &[&str] = &["mcpServers", "servers", "$schema"];
+
+/// The servers of one or several files, in their order.
+///
+/// An entry that is wrong does not lose the others: its mistake is told when it is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    servers: IndexMap<String, Result<ServerConfig, ConfigError>>,
+    warnings: Vec<ConfigWarning>,
+}
+
+impl Config {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// When it is not JSON, or has neither `mcpServers` nor `servers`.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::read(text, None)
+    }
+
+    /// Reads a file. Relative paths in it start at its folder.
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger than 4 MiB, and as [`Config::parse`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path: Arc<Path> = path.as_ref().into();
+        let wrong = |problem: String| {
+            let place = Place {
+                file: Some(Arc::clone(&path)),
+                ..Place::default()
+            };
+            ConfigError::new(place, problem)
+        };
+        let text = read_bounded(&path)
+            .map_err(|error| wrong(format!("the file cannot be read: {error}")))?
+            .ok_or_else(|| wrong("the file is larger than 4 MiB".to_owned()))?;
+        Self::read(&text, Some(path))
+    }
+
+    /// The places where the file is looked for, the first that exists is taken: `mcp.json` in the
+    /// working directory, then `mcpt/mcp.json` in `$XDG_CONFIG_HOME` (`~/.config` where that is
+    /// unset or relative).
+    pub fn default_paths() -> Vec<PathBuf> {
+        let set = |name| std::env::var_os(name).map(PathBuf::from);
+        let home = || set("HOME").filter(|home| home.is_absolute());
+        let config = set("XDG_CONFIG_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| home().map(|home| home.join(".config")));
+        let mut paths = vec![PathBuf::from("mcp.json")];
+        paths.extend(config.map(|config| config.join("mcpt").join("mcp.json")));
+        paths
+    }
+
+    /// Adds the servers of another file. Where both have a server, the other's entry counts.
+    pub fn merge(mut self, other: Self) -> Self {
+        self.servers.extend(other.servers);
+        self.warnings.extend(other.warnings);
+        self
+    }
+
+    /// The names of all servers, in the file's order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.servers.keys().map(String::as_str)
+    }
+
+    /// A server's entry.
+    ///
+    /// # Errors
+    /// [`Failure::UnknownServer`] with the names that are known, [`Failure::Config`] when the entry
+    /// is wrong.
+    pub fn server(&self, name: &str) -> Result<&ServerConfig, Error> {
+        match self.servers.get(name) {
+            Some(Ok(server)) => Ok(server),
+            Some(Err(error)) => Err(error.clone().into()),
+            None => Err(Failure::UnknownServer {
+                name: name.to_owned(),
+                candidates: self.candidates(name),
+            }
+            .into()),
+        }
+    }
+
+    /// Every entry, right or wrong, in the file's order.
+    pub fn servers(&self) -> impl Iterator<Item = (&str, Result<&ServerConfig, &ConfigError>)> {
+        let entries = self.servers.iter();
+        entries.map(|(name, entry)| (name.as_str(), entry.as_ref()))
+    }
+
+    /// What works and is probably not what was meant, such as an unknown field.
+    pub fn warnings(&self) -> &[ConfigWarning] {
+        &self.warnings
+    }
+
+    fn read(text: &str, file: Option<Arc<Path>>) -> Result<Self, ConfigError> {
+        let directory = file.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let place = Place {
+            file,
+            ..Place::default()
+        };
+        let text = without_comments(text);
+        let node = Node::parse(&text).map_err(|error| {
+            let place = Place {
+                line: Some(error.line),
+                ..place.clone()
+            };
+            ConfigError::new(place, format!("not JSON: {}", error.problem))
+        })?;
+        let mut fields = Fields::of(node, &place, FIELDS)?;
+        let mut config = Self::default();
+        fields.take("$schema");
+        let lists = [fields.take("mcpServers"), fields.take("servers")];
+        if lists.iter().all(Option::is_none) {
+            let near = fields
+                .names()
+                .find(|name| nearest(name, ["mcpServers", "servers"]).is_some());
+            let problem = match near {
+                Some(near) => format!("has neither `mcpServers` nor `servers`; is it `{near}`?"),
+                None => "has neither `mcpServers` nor `servers`".to_owned(),
+            };
+            return Err(ConfigError::new(place, problem));
+        }
+        for entry in entries(lists)? {
+            let read = ServerConfig::read(&entry, directory.as_deref(), &mut config.warnings);
+            if config
+                .servers
+                .insert(entry.name().to_owned(), read)
+                .is_some()
+            {
+                return Err(entry.wrong("stands in both `mcpServers` and `servers`"));
+            }
+        }
+        fields.finish(&mut config.warnings);
+        Ok(config)
+    }
+
+    /// The likeliest first; all where they are few.
+    fn candidates(&self, name: &str) -> Vec<String> {
+        let near = nearest(name, self.names());
+        let others = self.names().filter(|known| Some(*known) != near);
+        let all = near.into_iter().chain(others);
+        all.take(LISTED).map(str::to_owned).collect()
+    }
+}
+
+fn entries<'a>(lists: [Option<Field<'a>>; 2]) -> Result<Vec<Field<'a>>, ConfigError> {
+    let mut all = Vec::new();
+    for list in lists.into_iter().flatten() {
+        all.extend(list.entries()?);
+    }
+    Ok(all)
+}
+
+/// The file's text; `None` when there is too much of it.
+fn read_bounded(path: &Path) -> std::io::Result<Option<String>> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)?;
+    Ok((text.len() as u64 <= MAX_BYTES).then_some(text))
+}
