@@ -40,6 +40,7 @@ mod providers;
 mod redactor;
 mod refresh;
 mod secret;
+mod store;
 pub mod time;
 mod token;
 
@@ -63,4 +64,10 @@ pub use redactor::Redactor;
 pub use refresh::{CredentialEvent, RefreshReason, RefreshingToken};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use secret::{SecretError, SecretErrorKind, SecretKind, SecretRef, SecretScope};
+#[cfg(all(unix, feature = "file"))]
+pub use store::FileStore;
+pub use store::{
+    Expected, Lease, MemoryStore, Revision, Save, Saved, SharedStore, StoreError, StoreErrorKind,
+    StoredToken, TokenKey, TokenStore,
+};
 pub use token::{Expiry, Token, TokenContext, TokenSource};

@@ -4,6 +4,7 @@ mod backoff;
 mod cell;
 mod engine;
 mod event;
+mod fetch;
 mod slot;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! A token as its source gives it, and the source.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ struct Inner {
     refresh: Option<SecretString>,
     expiry: Expiry,
     scopes: Option<Vec<String>>,
+    extras: BTreeMap<String, SecretString>,
 }
 
 /// When a token ends, as its source said it.
@@ -44,6 +46,7 @@ impl Token {
             refresh: None,
             expiry: Expiry::Unknown,
             scopes: None,
+            extras: BTreeMap::new(),
         }))
     }
 
@@ -67,6 +70,13 @@ impl Token {
         self.change(|inner| inner.scopes = Some(scopes.into_iter().map(Into::into).collect()))
     }
 
+    /// Keeps something beside the token, such as the key it is bound to; stores keep it too.
+    pub fn with_extra(self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.change(|inner| {
+            inner.extras.insert(name.into(), value.into());
+        })
+    }
+
     /// The access token.
     pub fn access(&self) -> &SecretString {
         &self.0.access
@@ -85,6 +95,17 @@ impl Token {
     /// The scopes that were granted, if the source said so.
     pub fn scopes(&self) -> Option<&[String]> {
         self.0.scopes.as_deref()
+    }
+
+    /// Something that is kept beside the token.
+    pub fn extra(&self, name: &str) -> Option<&SecretString> {
+        self.0.extras.get(name)
+    }
+
+    /// All that is kept beside the token, by name.
+    pub fn extras(&self) -> impl Iterator<Item = (&str, &SecretString)> {
+        let extras = self.0.extras.iter();
+        extras.map(|(name, value)| (name.as_str(), value))
     }
 
     /// Keeps the refresh token of the token before when the new one came without: the server means
@@ -109,6 +130,7 @@ impl fmt::Debug for Token {
             .field("refresh", &self.0.refresh.as_ref().map(|_| "[redacted]"))
             .field("expiry", &self.0.expiry)
             .field("scopes", &self.0.scopes)
+            .field("extras", &self.0.extras.keys())
             .finish()
     }
 }

@@ -1,19 +1,23 @@
 //! A bearer token that is fetched when needed, from a source that knows nothing of caching.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
 
-use super::engine::{Engine, Fetch, FetchContext, FetchFuture, Fetched};
+use super::engine::Engine;
 use super::event::CredentialEvent;
-use super::windows::{Life, Windows};
+use super::fetch::TokenFetch;
+use super::windows::Windows;
 use crate::time::SharedClock;
 use crate::{
     CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Recovery,
-    Rejection, Token, TokenContext, TokenSource,
+    Rejection, SharedStore, Token, TokenKey, TokenSource,
 };
+
+/// No fetch is waited for longer than this; the bound keeps points in time from overflowing.
+const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
 /// `Authorization: Bearer <token>` with a token that is always fresh.
 ///
@@ -49,11 +53,7 @@ pub struct RefreshingToken {
 impl RefreshingToken {
     /// A provider of tokens from this source. Asks nothing yet and starts no task.
     pub fn new(source: impl TokenSource + 'static) -> Self {
-        let fetch = Arc::new(TokenFetch {
-            source: Arc::new(source),
-            windows: Windows::default(),
-            held: Arc::default(),
-        });
+        let fetch = Arc::new(TokenFetch::new(Arc::new(source)));
         Self {
             engine: Engine::new(Arc::<TokenFetch>::clone(&fetch)),
             fetch,
@@ -88,10 +88,17 @@ impl RefreshingToken {
         self.windows(|windows| windows.default_lifetime = lifetime)
     }
 
-    /// How long one fetch may take (default 30 s).
+    /// How long one fetch may take, the store included (default 30 s, at most a day).
     pub fn fetch_deadline(mut self, deadline: Duration) -> Self {
-        self.engine.deadline = deadline;
+        self.engine.deadline = deadline.min(MAX_DEADLINE);
         self
+    }
+
+    /// Keeps the token in a store under this key. A stored token that is still good is used instead
+    /// of asking the source; a new one is stored before it is used; and of all processes that share
+    /// the store, one asks the source.
+    pub fn store(self, store: SharedStore, key: TokenKey) -> Self {
+        self.change(|fetch| fetch.store = Some((store, key)))
     }
 
     /// Where time comes from.
@@ -111,13 +118,12 @@ impl RefreshingToken {
     }
 
     /// Puts in a token that was had in another way, such as by a login a moment ago, and forgets
-    /// what failed.
+    /// what failed. With a store, it is stored first.
     ///
     /// # Errors
-    /// When the token cannot stand in a header.
-    pub fn replace(&self, token: Token) -> Result<(), CredentialError> {
-        let (credentials, life) = self.fetch.accept(&token, &self.engine.clock)?;
-        self.fetch.hold(token);
+    /// When the token cannot stand in a header or has ended, or the store fails.
+    pub async fn replace(&self, token: Token) -> Result<(), CredentialError> {
+        let (credentials, life) = self.fetch.replace(token, &self.engine.clock).await?;
         self.engine.replace(credentials, life);
         Ok(())
     }
@@ -159,68 +165,5 @@ impl fmt::Debug for RefreshingToken {
             .field("engine", &self.engine)
             .field("windows", &self.fetch.windows)
             .finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone)]
-struct TokenFetch {
-    source: Arc<dyn TokenSource>,
-    windows: Windows,
-    /// The last token, whose refresh token buys the next.
-    held: Arc<Mutex<Option<Token>>>,
-}
-
-impl TokenFetch {
-    fn accept(
-        &self,
-        token: &Token,
-        clock: &SharedClock,
-    ) -> Result<(Credentials, Life), CredentialError> {
-        let chance = fastrand::f64();
-        let life = self
-            .windows
-            .life(token.expiry(), None, clock.as_ref(), chance);
-        if life.usable_until.is_some_and(|end| end <= clock.now()) {
-            return Err(CredentialError::unavailable(
-                "the source gave a token that has already ended",
-            ));
-        }
-        let mut builder = Credentials::builder().bearer(token.access().clone())?;
-        if let Some(end) = life.expires_at {
-            builder = builder.expires_at(end);
-        }
-        Ok((builder.build()?, life))
-    }
-
-    fn hold(&self, token: Token) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
-    }
-
-    fn held(&self) -> Option<Token> {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-impl Fetch for TokenFetch {
-    fn fetch(&self, context: FetchContext) -> FetchFuture<'_> {
-        Box::pin(async move {
-            let previous = self.held();
-            let asked = TokenContext {
-                previous: previous.clone(),
-                scopes: context.scopes,
-            };
-            let token = self.source.token(asked).await?.keeping_refresh_of(previous);
-            // Held even if it cannot be sent: its refresh token is the only one that still works.
-            self.hold(token.clone());
-            let (credentials, life) = self.accept(&token, &context.clock)?;
-            Ok(Fetched {
-                credentials,
-                life,
-                adopted: false,
-            })
-        })
     }
 }
