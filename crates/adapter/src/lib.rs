@@ -1,1 +1,28 @@
-//! MCP tool definitions become agent tools: parameter models, validation, lossless output.
+//! MCP tool definitions become agent tools.
+//!
+//! * [`AgentTool`]: a tool with a name that every model takes, a schema, and
+//!   [`call`](AgentTool::call): validated, through the middleware, to the server, and back with a
+//!   lossless [`ToolOutput`](mcp_core::ToolOutput). [`AgentTool::from_parts`] makes one by hand.
+//! * [`ToolSet`]: the tools of a server, or of several, as one principal sees them.
+//! * [`ParamModel`]: the arguments as fields, under the name `MCP_<tool>_Input`.
+//! * [`Middleware`]: what happens around a call, see also the crate `mcp-middleware`.
+//!
+//! Definitions, parameter models and compiled schemas are shared by everybody in the process who
+//! has a tool with the same definition; what belongs to one principal is a few words per server.
+
+mod hand_made;
+mod middleware;
+mod names;
+mod panics;
+mod param_model;
+mod set;
+mod shared;
+#[cfg(test)]
+mod testing;
+mod tool;
+mod validation;
+
+pub use middleware::{Flow, Middleware, MiddlewareStack, Next, ToolInvocation};
+pub use param_model::{ParamBounds, ParamField, ParamModel, ParamType};
+pub use set::{LoadedServer, ToolSet, ToolSetBuilder};
+pub use tool::AgentTool;

@@ -1,0 +1,198 @@
+//! How a listing becomes a set.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_core::{
+    CallContext, Error, Principal, SkippedTool, ToolDefinition, ToolListing, ToolServer,
+};
+
+use super::catalog::{Catalog, LoadedServer};
+use crate::names::{self, Wanted};
+use crate::param_model::ModelKind;
+use crate::shared::SharedTool;
+use crate::tool::{Binding, Listed};
+use crate::{Middleware, MiddlewareStack, ToolSet};
+
+type Filter = Arc<dyn Fn(&ToolDefinition) -> bool + Send + Sync>;
+
+/// What to make of a server's tools. Cloning copies pointers, so that one can be kept per server
+/// and used for each principal.
+#[derive(Clone)]
+pub struct ToolSetBuilder {
+    binding: Binding,
+    prefix: String,
+    enabled: Option<Arc<HashSet<String>>>,
+    disabled: Arc<HashSet<String>>,
+    filter: Option<Filter>,
+}
+
+impl ToolSet {
+    /// A set of a server's tools.
+    pub fn builder(server: Arc<dyn ToolServer>) -> ToolSetBuilder {
+        ToolSetBuilder {
+            binding: Binding::new(server),
+            prefix: String::new(),
+            enabled: None,
+            disabled: Arc::default(),
+            filter: None,
+        }
+    }
+}
+
+impl ToolSetBuilder {
+    /// On whose behalf the tools are called. Without it, anybody may call them, each with a context
+    /// of their own.
+    pub fn principal(mut self, principal: Principal) -> Self {
+        self.binding.principal = Some(principal);
+        self
+    }
+
+    /// The time for one call, everything included. Default 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.binding.timeout = timeout;
+        self
+    }
+
+    /// Adds a middleware, inside those added before.
+    pub fn middleware(mut self, middleware: impl Middleware + 'static) -> Self {
+        self.binding.middleware = self.binding.middleware.with(middleware);
+        self
+    }
+
+    /// Adds a whole stack, inside what was added before.
+    pub fn middleware_stack(mut self, stack: &MiddlewareStack) -> Self {
+        self.binding.middleware = if self.binding.middleware.is_empty() {
+            stack.clone()
+        } else {
+            self.binding.middleware.join(stack)
+        };
+        self
+    }
+
+    /// A prefix of every exposed name, such as `gh_`: at most 32 letters, digits, `_` and `-`.
+    /// The names on the server and of the parameter models stay.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Only these tools, by their names on the server. One that the server does not have is reported
+    /// as skipped.
+    pub fn enabled(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.enabled = Some(Arc::new(names.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Not these tools, by their names on the server.
+    pub fn disabled(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.disabled = Arc::new(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Only the tools that the closure lets pass, such as those with an annotation. Annotations are
+    /// the server's claim.
+    pub fn filter(
+        mut self,
+        filter: impl Fn(&ToolDefinition) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.filter = Some(Arc::new(filter));
+        self
+    }
+
+    /// Asks the server for its tools and makes the set.
+    ///
+    /// # Errors
+    /// Those of [`ToolServer::list_tools`] and of [`build`](Self::build).
+    pub async fn load(&self, context: &CallContext) -> Result<ToolSet, Error> {
+        let listing = self.binding.server.list_tools(context).await;
+        let server = self.binding.server.id();
+        self.build(listing.map_err(|error| error.at_server(server))?)
+    }
+
+    /// Makes the set of a listing.
+    ///
+    /// # Errors
+    /// [`Failure::Config`](mcp_core::Failure::Config) when the prefix cannot stand in a name.
+    pub fn build(&self, listing: ToolListing) -> Result<ToolSet, Error> {
+        names::check_prefix(&self.prefix)?;
+        let server = self.binding.server.id();
+        let mut skipped = listing.skipped;
+        let mut seen = HashSet::with_capacity(listing.tools.len());
+        let mut kept = Vec::with_capacity(listing.tools.len());
+        for definition in &listing.tools {
+            if !seen.insert(definition.name()) {
+                let reason = "another tool has the same name";
+                skipped.push(SkippedTool::new(definition.name(), reason));
+            } else if self.wants(definition) {
+                kept.push(definition);
+            }
+        }
+        let mut missing: Vec<_> = self
+            .enabled
+            .iter()
+            .flat_map(|enabled| enabled.iter())
+            .filter(|name| !seen.contains(name.as_str()))
+            .collect();
+        missing.sort_unstable();
+        for name in missing {
+            let reason = "it is enabled here, but the server does not offer it";
+            skipped.push(SkippedTool::new(name, reason));
+        }
+        let wishes: Vec<String> = kept
+            .iter()
+            .map(|definition| format!("{}{}", self.prefix, definition.name()))
+            .collect();
+        let wanted: Vec<Wanted<'_>> = kept
+            .iter()
+            .zip(&wishes)
+            .map(|(definition, name)| Wanted {
+                server,
+                remote: definition.name(),
+                name,
+                keeps: true,
+            })
+            .collect();
+        let tools = kept
+            .iter()
+            .zip(names::assign(&wanted))
+            .map(|(definition, name)| {
+                let shared = SharedTool::of(definition, ModelKind::Mcp);
+                (Arc::new(Listed { name, shared }), 0)
+            });
+        let tools: Vec<_> = tools.collect();
+        let loaded = LoadedServer::new(server.clone(), listing.server, skipped);
+        Ok(ToolSet {
+            catalog: Catalog::shared(&[loaded], &tools),
+            bindings: Arc::from([Arc::new(self.binding.clone())]),
+            ttl: listing.ttl,
+            cache_scope: listing.cache_scope,
+        })
+    }
+
+    fn wants(&self, definition: &ToolDefinition) -> bool {
+        let name = definition.name();
+        self.enabled
+            .as_ref()
+            .is_none_or(|enabled| enabled.contains(name))
+            && !self.disabled.contains(name)
+            && self.filter.as_ref().is_none_or(|filter| filter(definition))
+    }
+}
+
+impl fmt::Debug for ToolSetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolSetBuilder")
+            .field("server", self.binding.server.id())
+            .field("principal", &self.binding.principal)
+            .field("timeout", &self.binding.timeout)
+            .field("middleware", &self.binding.middleware)
+            .field("prefix", &self.prefix)
+            .field("enabled", &self.enabled)
+            .field("disabled", &self.disabled)
+            .field("filter", &self.filter.is_some())
+            .finish()
+    }
+}

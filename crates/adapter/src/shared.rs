@@ -1,0 +1,182 @@
+//! What all users of a tool share: its definition, and what is worked out from it once.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock, OnceLock, Weak};
+
+use mcp_core::{Error, ToolDefinition};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::ParamModel;
+use crate::param_model::ModelKind;
+use crate::validation::Validation;
+
+/// Definitions beyond this many are not shared; nothing else changes for them.
+const MAX_SHARED: usize = 1 << 18;
+
+/// A definition with its parameter model and compiled schema, each made at first use.
+#[derive(Debug)]
+pub(crate) struct SharedTool {
+    definition: Arc<ToolDefinition>,
+    kind: ModelKind,
+    param_model_name: Box<str>,
+    param_model: OnceLock<ParamModel>,
+    validation: OnceLock<Validation>,
+}
+
+impl SharedTool {
+    fn new(definition: Arc<ToolDefinition>, kind: ModelKind) -> Self {
+        Self {
+            param_model_name: kind.model_name(definition.name()),
+            kind,
+            definition,
+            param_model: OnceLock::new(),
+            validation: OnceLock::new(),
+        }
+    }
+
+    /// The one value of the process for a definition of these bytes.
+    pub(crate) fn of(definition: &Arc<ToolDefinition>, kind: ModelKind) -> Arc<Self> {
+        static POOL: LazyLock<Pool<SharedTool>> = LazyLock::new(Pool::default);
+        let hash = POOL.hash(&(definition.raw(), kind));
+        POOL.find_or_insert(
+            hash,
+            |known| known.kind == kind && known.definition.raw() == definition.raw(),
+            || Self::new(Arc::clone(definition), kind),
+        )
+    }
+
+    pub(crate) fn definition(&self) -> &Arc<ToolDefinition> {
+        &self.definition
+    }
+
+    pub(crate) fn param_model_name(&self) -> &str {
+        &self.param_model_name
+    }
+
+    pub(crate) fn param_model(&self) -> &ParamModel {
+        self.param_model.get_or_init(|| {
+            ParamModel::read(&self.param_model_name, self.definition.input_schema())
+        })
+    }
+
+    pub(crate) fn validation(&self) -> &Validation {
+        self.validation.get_or_init(|| {
+            let validation = Validation::compile(self.definition.input_schema());
+            if let Some(reason) = validation.unchecked() {
+                tracing::warn!(
+                    tool = self.definition.name(),
+                    reason,
+                    "the tool's arguments are not validated here"
+                );
+            }
+            validation
+        })
+    }
+
+    pub(crate) fn validate(&self, arguments: &Value) -> Result<(), Error> {
+        self.validation().check(arguments)
+    }
+}
+
+/// Values that live as long as somebody uses them and are found again by what they hold.
+///
+/// Equality decides, never the hash alone: a hostile server gains nothing by a collision.
+#[derive(Debug)]
+pub(crate) struct Pool<T> {
+    hasher: RandomState,
+    known: Mutex<Known<T>>,
+}
+
+#[derive(Debug)]
+struct Known<T> {
+    by_hash: HashMap<u64, Vec<Weak<T>>>,
+    /// When the map has grown to this, the dead are swept out.
+    sweep_at: usize,
+}
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            known: Mutex::new(Known {
+                by_hash: HashMap::new(),
+                sweep_at: 64,
+            }),
+        }
+    }
+}
+
+impl<T> Pool<T> {
+    pub(crate) fn hash(&self, content: &impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(content)
+    }
+
+    pub(crate) fn find_or_insert(
+        &self,
+        hash: u64,
+        same: impl Fn(&T) -> bool,
+        create: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let mut known = self.known.lock();
+        if let Some(peers) = known.by_hash.get(&hash) {
+            let found = peers
+                .iter()
+                .filter_map(Weak::upgrade)
+                .find(|peer| same(peer));
+            if let Some(found) = found {
+                return found;
+            }
+        }
+        let made = Arc::new(create());
+        if known.by_hash.len() >= known.sweep_at {
+            known.by_hash.retain(|_, peers| {
+                peers.retain(|peer| peer.strong_count() > 0);
+                !peers.is_empty()
+            });
+            known.sweep_at = (known.by_hash.len() * 2).max(64);
+        }
+        if known.by_hash.len() < MAX_SHARED {
+            let peers = known.by_hash.entry(hash).or_default();
+            peers.retain(|peer| peer.strong_count() > 0);
+            peers.push(Arc::downgrade(&made));
+        }
+        made
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.known.lock().by_hash.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_are_one_and_the_dead_are_swept() {
+        let pool = Pool::<u32>::default();
+        let put = |n: u32| pool.find_or_insert(pool.hash(&n), |known| *known == n, || n);
+        let one = put(1);
+        assert!(Arc::ptr_eq(&one, &put(1)));
+        for n in 2..10_000 {
+            put(n);
+        }
+        assert!(pool.len() <= 128, "{} are kept", pool.len());
+        assert!(Arc::ptr_eq(&one, &put(1)));
+    }
+
+    #[test]
+    fn a_collision_is_not_equality() {
+        let pool = Pool::<u32>::default();
+        let one = pool.find_or_insert(7, |known| *known == 1, || 1);
+        let two = pool.find_or_insert(7, |known| *known == 2, || 2);
+        assert_eq!((*one, *two), (1, 2));
+        assert!(Arc::ptr_eq(
+            &two,
+            &pool.find_or_insert(7, |known| *known == 2, || 3)
+        ));
+    }
+}
