@@ -182,6 +182,22 @@ impl CredentialsBuilder {
         self.push(http::header::AUTHORIZATION, value, true)
     }
 
+    /// Adds `Authorization` with a token of a scheme, such as `DPoP` (RFC 9110, section 11.4).
+    ///
+    /// # Errors
+    /// As [`bearer`](Self::bearer), and when the scheme is not a word.
+    pub fn authorization(
+        self,
+        scheme: &str,
+        token: impl Into<SecretString>,
+    ) -> Result<Self, InvalidHeader> {
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return self.bearer(token);
+        }
+        let value = header::authorization_value(scheme, &token.into())?;
+        self.push(http::header::AUTHORIZATION, value, true)
+    }
+
     /// Adds a header, such as `X-API-Key`.
     ///
     /// # Errors

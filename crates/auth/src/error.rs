@@ -37,6 +37,12 @@ pub enum CredentialErrorKind {
     NeedsAuthorization(AuthorizationRequired),
     /// The authorization server refused this client or this user for good.
     Denied,
+    /// The authorization server refuses the client, the resource or the grant; somebody has to look
+    /// at the registration. The message has its error code.
+    Refused,
+    /// The authorization server, or the metadata that leads to it, broke the rules: what it says is
+    /// not believed.
+    Protocol,
 }
 
 impl CredentialErrorKind {
@@ -47,6 +53,8 @@ impl CredentialErrorKind {
             Self::Unavailable { .. } => "unavailable",
             Self::NeedsAuthorization(_) => "needs_authorization",
             Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Protocol => "protocol",
         }
     }
 }
@@ -86,6 +94,16 @@ impl CredentialError {
     /// The client or the user was refused for good.
     pub fn denied(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(CredentialErrorKind::Denied, message)
+    }
+
+    /// The authorization server refuses the client, the resource or the grant.
+    pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(CredentialErrorKind::Refused, message)
+    }
+
+    /// The authorization server or its metadata broke the rules.
+    pub fn protocol(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(CredentialErrorKind::Protocol, message)
     }
 
     fn new(kind: CredentialErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
@@ -177,6 +195,8 @@ pub struct AuthorizationRequired {
     pub authorize_url: Option<String>,
     /// The scopes that are asked for.
     pub scopes: Vec<String>,
+    /// What the user types there, where consent is given on another device (RFC 8628).
+    pub user_code: Option<String>,
 }
 
 impl AuthorizationRequired {
@@ -188,6 +208,12 @@ impl AuthorizationRequired {
     /// Sets where the user gives consent.
     pub fn with_authorize_url(mut self, url: impl Into<String>) -> Self {
         self.authorize_url = Some(url.into());
+        self
+    }
+
+    /// Sets what the user types there.
+    pub fn with_user_code(mut self, code: impl Into<String>) -> Self {
+        self.user_code = Some(code.into());
         self
     }
 

@@ -121,7 +121,26 @@ pub(crate) fn bearer_value(secret: &SecretString) -> Result<HeaderValue, Invalid
     bearer(strip_bearer(text).unwrap_or(text))
 }
 
+/// `<scheme> <token>`.
+pub(crate) fn authorization_value(
+    scheme: &str,
+    secret: &SecretString,
+) -> Result<HeaderValue, InvalidHeader> {
+    let name = http::header::AUTHORIZATION;
+    if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(InvalidHeader::new(
+            name.as_str(),
+            InvalidHeaderReason::Value,
+        ));
+    }
+    schemed(scheme, secret.expose_secret().trim())
+}
+
 fn bearer(token: &str) -> Result<HeaderValue, InvalidHeader> {
+    schemed("Bearer", token)
+}
+
+fn schemed(scheme: &str, token: &str) -> Result<HeaderValue, InvalidHeader> {
     let name = http::header::AUTHORIZATION;
     let problem = if token.is_empty() {
         Some(InvalidHeaderReason::Empty)
@@ -133,8 +152,9 @@ fn bearer(token: &str) -> Result<HeaderValue, InvalidHeader> {
     if let Some(reason) = problem {
         return Err(InvalidHeader::new(name.as_str(), reason));
     }
-    let mut value = Zeroizing::new(Vec::with_capacity("Bearer ".len() + token.len()));
-    value.extend_from_slice(b"Bearer ");
+    let mut value = Zeroizing::new(Vec::with_capacity(scheme.len() + 1 + token.len()));
+    value.extend_from_slice(scheme.as_bytes());
+    value.push(b' ');
     value.extend_from_slice(token.as_bytes());
     sensitive(&name, value)
 }

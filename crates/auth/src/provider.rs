@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use http::{HeaderName, Method, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use crate::{
     AuthorizationRequired, Challenge, CredentialError, Credentials, MaybeReady, Principal, ServerId,
@@ -62,6 +62,13 @@ pub trait CredentialProvider: Debug + Send + Sync {
         MaybeReady::ready(Ok(Recovery::GiveUp))
     }
 
+    /// Told of a nonce (`DPoP-Nonce`) that came with an answer of any status: proofs of possession
+    /// use it from then on (RFC 9449, sections 8.2 and 9). Transports say it before they report a
+    /// rejection of the same answer. The default does not care.
+    fn nonce(&self, request: CredentialRequest<'_>, nonce: &HeaderValue) {
+        let _ = (request, nonce);
+    }
+
     /// The names of the headers that every answer will have, as far as they are known before any
     /// answer: a combination finds its conflicts with them when it is made. The default knows none.
     fn header_names(&self) -> Vec<HeaderName> {
@@ -85,6 +92,10 @@ impl<P: CredentialProvider + ?Sized> CredentialProvider for Arc<P> {
         rejection: Rejection<'a>,
     ) -> MaybeReady<'a, Result<Recovery, CredentialError>> {
         (**self).rejected(rejection)
+    }
+
+    fn nonce(&self, request: CredentialRequest<'_>, nonce: &HeaderValue) {
+        (**self).nonce(request, nonce);
     }
 
     fn header_names(&self) -> Vec<HeaderName> {

@@ -426,6 +426,7 @@ impl Failure {
                 CredentialErrorKind::Misconfigured => ErrorKind::Config,
                 CredentialErrorKind::NeedsAuthorization(_) => ErrorKind::NeedsAuthorization,
                 CredentialErrorKind::Denied => ErrorKind::AuthorizationDenied,
+                CredentialErrorKind::Protocol => ErrorKind::Protocol,
                 _ => ErrorKind::CredentialUnavailable,
             },
             Self::Connect { .. } => ErrorKind::Connect,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use crate::header::{InvalidHeader, InvalidHeaderReason};
 use crate::{
@@ -135,6 +135,11 @@ impl CredentialProvider for Combined {
                 (first, _) => first,
             }
         })
+    }
+
+    fn nonce(&self, request: CredentialRequest<'_>, nonce: &HeaderValue) {
+        self.first.nonce(request, nonce);
+        self.second.nonce(request, nonce);
     }
 
     fn header_names(&self) -> Vec<HeaderName> {

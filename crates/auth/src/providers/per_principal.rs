@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::time::{Instant, SharedClock, SystemClock};
 use crate::{
     CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
@@ -192,6 +194,12 @@ impl CredentialProvider for PerPrincipal {
         match self.provider(rejection.request) {
             Ok(provider) => MaybeReady::new(async move { provider.rejected(rejection).await }),
             Err(error) => MaybeReady::ready(Err(error)),
+        }
+    }
+
+    fn nonce(&self, request: CredentialRequest<'_>, nonce: &HeaderValue) {
+        if let Ok(provider) = self.provider(request) {
+            provider.nonce(request, nonce);
         }
     }
 }
