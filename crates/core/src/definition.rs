@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use rmcp::model::{Icon, ToolAnnotations};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::HeaderParams;
 
 /// The definition of a tool, byte for byte as its server sent it.
 ///
@@ -23,6 +26,7 @@ pub struct ToolDefinition {
     output_schema: Option<Span>,
     annotations: Option<Span>,
     icons: Option<Span>,
+    header_params: OnceLock<Result<Option<Box<HeaderParams>>, InvalidDefinition>>,
 }
 
 type Span = Range<u32>;
@@ -82,6 +86,7 @@ impl ToolDefinition {
             title: known.title.map(Into::into),
             description: known.description.map(Into::into),
             raw: raw.into(),
+            header_params: OnceLock::new(),
         })
     }
 
@@ -121,6 +126,20 @@ impl ToolDefinition {
     /// The JSON Schema of its arguments, as text.
     pub fn input_schema(&self) -> &str {
         self.part(&self.input_schema)
+    }
+
+    /// Which arguments are mirrored in HTTP headers; `None` when none are. Read once.
+    ///
+    /// # Errors
+    /// When an annotation is invalid: the tool must not be offered over HTTP then (2026-07-28,
+    /// server/tools).
+    pub fn header_params(&self) -> Result<Option<&HeaderParams>, &InvalidDefinition> {
+        let read = || {
+            let params = HeaderParams::parse(self.input_schema())?;
+            Ok((!params.is_empty()).then(|| Box::new(params)))
+        };
+        let params = self.header_params.get_or_init(read).as_ref()?;
+        Ok(params.as_deref())
     }
 
     /// The JSON Schema of its structured output, as text.
@@ -188,6 +207,12 @@ impl fmt::Debug for ToolDefinition {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidDefinition(String);
+
+impl InvalidDefinition {
+    pub(crate) fn new(problem: String) -> Self {
+        Self(problem)
+    }
+}
 
 /// Writes JSON with sorted keys. Depth is bounded by the parser that made the value.
 fn write_canonical(value: &Value, out: &mut String) {

@@ -6,9 +6,9 @@ mod message;
 mod request;
 mod tools;
 
-pub(crate) use message::clean;
-pub use message::{Message, RpcError};
+pub use message::{Message, RpcError, clean};
 pub use request::{
-    CallParams, ClientIdentity, ListParams, RequestMeta, encode_notification, encode_request,
+    CallParams, ClientIdentity, ListParams, RequestMeta, encode_notification, encode_refusal,
+    encode_request, encode_result,
 };
 pub use tools::{ToolCollector, ToolsPage};

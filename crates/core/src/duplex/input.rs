@@ -38,6 +38,13 @@ pub struct InputRequest<'a> {
     pub params: Option<&'a RawValue>,
 }
 
+impl<'a> InputRequest<'a> {
+    /// A request for input, for transports.
+    pub fn new(method: &'a str, params: Option<&'a RawValue>) -> Self {
+        Self { method, params }
+    }
+}
+
 /// The parameters of `tools/call`, and of its repetition with what the server asked for.
 #[derive(Debug, Serialize)]
 pub(super) struct CallWithInput<'a> {

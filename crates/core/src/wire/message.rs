@@ -161,7 +161,7 @@ fn own_id(id: Option<&RawValue>) -> Option<u64> {
 }
 
 /// Text of a peer as it may stand in an error: no control characters, no more than `limit` bytes.
-pub(crate) fn clean(text: &str, limit: usize) -> String {
+pub fn clean(text: &str, limit: usize) -> String {
     let mut cleaned = String::new();
     for character in text.chars() {
         if cleaned.len() + character.len_utf8() > limit {

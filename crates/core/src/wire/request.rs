@@ -1,6 +1,7 @@
 //! What goes out.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::{Error, ProtocolVersion, TraceContext};
@@ -40,6 +41,47 @@ pub fn encode_notification(method: &str, params: &impl Serialize) -> Result<Vec<
         jsonrpc: "2.0",
         method,
         params,
+    })
+}
+
+/// Writes the result of a request of the server's; the id goes back as it came.
+///
+/// # Errors
+/// [`Failure::Config`](crate::Failure) when the result cannot be written as JSON.
+pub fn encode_result(id: &RawValue, result: &impl Serialize) -> Result<Vec<u8>, Error> {
+    #[derive(Serialize)]
+    struct Response<'a, R> {
+        jsonrpc: &'static str,
+        id: &'a RawValue,
+        result: &'a R,
+    }
+    encode(&Response {
+        jsonrpc: "2.0",
+        id,
+        result,
+    })
+}
+
+/// Writes the refusal of a request of the server's.
+///
+/// # Errors
+/// None that input can cause.
+pub fn encode_refusal(id: &RawValue, code: i64, message: &str) -> Result<Vec<u8>, Error> {
+    #[derive(Serialize)]
+    struct Refusal<'a> {
+        code: i64,
+        message: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Response<'a> {
+        jsonrpc: &'static str,
+        id: &'a RawValue,
+        error: Refusal<'a>,
+    }
+    encode(&Response {
+        jsonrpc: "2.0",
+        id,
+        error: Refusal { code, message },
     })
 }
 

@@ -1,0 +1,144 @@
+//! Setting up a client.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use mcp_core::auth::SecretString;
+use mcp_core::{Error, Limits};
+
+use super::policy::AddressPolicy;
+use super::resolve::{Resolve, SystemResolver};
+use super::tls::{Identity, Tls, TlsSettings, certificates};
+use super::{HttpClient, Inner};
+
+/// How long a connection is kept without a request on it. Shorter than the keep-alive of common
+/// proxies (60 s), so that we are the ones who close: a request that meets a closing connection is
+/// lost, and a lost call is not repeated.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// How many idle connections are kept to one host. HTTP/1.1 needs one per request in flight;
+/// fewer would mean a handshake per call whenever load goes up and down.
+const IDLE_PER_HOST: usize = 256;
+
+/// Sets up an [`HttpClient`].
+pub struct HttpClientBuilder {
+    limits: Limits,
+    configured: AddressPolicy,
+    supplied: AddressPolicy,
+    allow_plain_http: bool,
+    idle_timeout: Duration,
+    idle_per_host: usize,
+    resolver: Arc<dyn Resolve>,
+    tls: TlsSettings,
+}
+
+impl Default for HttpClientBuilder {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            configured: AddressPolicy::Any,
+            supplied: AddressPolicy::Public,
+            allow_plain_http: false,
+            idle_timeout: IDLE_TIMEOUT,
+            idle_per_host: IDLE_PER_HOST,
+            resolver: Arc::new(SystemResolver),
+            tls: TlsSettings::default(),
+        }
+    }
+}
+
+impl HttpClientBuilder {
+    /// The bounds to keep: `connect_timeout` and `redirects` are the client's own.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where URLs that the user configured may lead. Default: anywhere.
+    pub fn configured_addresses(mut self, policy: AddressPolicy) -> Self {
+        self.configured = policy;
+        self
+    }
+
+    /// Where URLs that a server chose may lead, besides its own origin. Default: public addresses.
+    pub fn supplied_addresses(mut self, policy: AddressPolicy) -> Self {
+        self.supplied = policy;
+        self
+    }
+
+    /// Allows plain HTTP to other machines. Credentials travel readable then.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.allow_plain_http = allow;
+        self
+    }
+
+    /// How long a connection is kept idle. Default 50 s.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How many idle connections are kept to one host. Default 256.
+    pub fn idle_per_host(mut self, connections: usize) -> Self {
+        self.idle_per_host = connections;
+        self
+    }
+
+    /// Finds addresses in another way than the system's. The policies apply all the same.
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// Believes certificates of these authorities (PEM) too, besides the system's and the web's.
+    ///
+    /// # Errors
+    /// [`Failure::Config`](mcp_core::Failure) when the text holds no certificate.
+    pub fn root_certificates(mut self, pem: &[u8]) -> Result<Self, Error> {
+        self.tls.extra_roots.extend(certificates(pem)?);
+        Ok(self)
+    }
+
+    /// Believes only the authorities that were given by
+    /// [`root_certificates`](Self::root_certificates).
+    pub fn only_given_roots(mut self) -> Self {
+        self.tls.only_extra_roots = true;
+        self
+    }
+
+    /// Shows a client certificate (PEM, the chain) with its private key (PEM) to servers that ask
+    /// for one.
+    ///
+    /// # Errors
+    /// [`Failure::Config`](mcp_core::Failure) when either cannot be read.
+    pub fn client_certificate(mut self, chain: &[u8], key: &SecretString) -> Result<Self, Error> {
+        self.tls.identity = Some(Identity::from_pem(chain, key)?);
+        Ok(self)
+    }
+
+    /// The client. Opens nothing yet.
+    pub fn build(self) -> HttpClient {
+        HttpClient(Arc::new(Inner {
+            configured: self.configured,
+            supplied: self.supplied,
+            allow_plain_http: self.allow_plain_http,
+            limits: self.limits,
+            idle_timeout: self.idle_timeout,
+            idle_per_host: self.idle_per_host,
+            resolver: self.resolver,
+            tls: Arc::new(Tls::new(self.tls)),
+            pools: [const { OnceLock::new() }; AddressPolicy::ALL.len()],
+        }))
+    }
+}
+
+impl fmt::Debug for HttpClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClientBuilder")
+            .field("configured", &self.configured)
+            .field("supplied", &self.supplied)
+            .field("allow_plain_http", &self.allow_plain_http)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! Dialling: policy, TCP, TLS, all under one deadline.
+
+use std::error::Error as StdError;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::policy::AddressPolicy;
+use super::resolve::{GuardedResolver, Refused, Resolve};
+use super::tls::Tls;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// Why there is no connection. Nothing has been sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectFailure {
+    #[error("{0}")]
+    Refused(&'static str),
+    #[error("no connection within {0:?}")]
+    Timeout(Duration),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] BoxError),
+    #[error("nothing answered")]
+    Tcp(#[source] BoxError),
+    #[error("TLS cannot be set up")]
+    Setup(#[source] mcp_core::Error),
+}
+
+/// Opens connections that one policy allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    tcp: Tcp,
+    tls: Arc<Tls>,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(crate) fn new(
+        policy: AddressPolicy,
+        resolver: Arc<dyn Resolve>,
+        tls: Arc<Tls>,
+        timeout: Duration,
+    ) -> Self {
+        let resolver = GuardedResolver {
+            policy,
+            inner: resolver,
+        };
+        let mut http = HttpConnector::new_with_resolver(resolver);
+        http.enforce_http(false);
+        // Requests are one small write each; waiting to fill a packet would cost 40 ms.
+        http.set_nodelay(true);
+        http.set_keepalive(Some(Duration::from_secs(60)));
+        Self {
+            tcp: Tcp { policy, http },
+            tls,
+            timeout,
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = ConnectFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectFailure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (mut tcp, tls, timeout) = (self.tcp.clone(), Arc::clone(&self.tls), self.timeout);
+        Box::pin(async move {
+            let connecting = async {
+                if uri.scheme() == Some(&http::uri::Scheme::HTTP) {
+                    return tcp.call(uri).await.map(MaybeHttpsStream::Http);
+                }
+                let config = tls.config().await.map_err(ConnectFailure::Setup)?;
+                let mut https = HttpsConnectorBuilder::new()
+                    .with_tls_config((*config).clone())
+                    .https_only()
+                    .enable_all_versions()
+                    .wrap_connector(tcp);
+                https.call(uri).await.map_err(|error| {
+                    // What is not TCP's own failure comes from the handshake on top of it.
+                    match error.downcast::<ConnectFailure>() {
+                        Ok(failure) => *failure,
+                        Err(error) => ConnectFailure::Tls(error),
+                    }
+                })
+            };
+            match tokio::time::timeout(timeout, connecting).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(ConnectFailure::Timeout(timeout)),
+            }
+        })
+    }
+}
+
+/// TCP to an address that was checked: a literal here, a name in the resolver.
+#[derive(Clone, Debug)]
+struct Tcp {
+    policy: AddressPolicy,
+    http: HttpConnector<GuardedResolver>,
+}
+
+impl Service<Uri> for Tcp {
+    type Response = TokioIo<TcpStream>;
+    type Error = ConnectFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let host = uri.host().unwrap_or_default();
+        let literal = host.trim_start_matches('[').trim_end_matches(']');
+        let refusal = literal
+            .parse::<IpAddr>()
+            .ok()
+            .and_then(|address| self.policy.refusal(address));
+        if let Some(reason) = refusal {
+            return Box::pin(std::future::ready(Err(ConnectFailure::Refused(reason))));
+        }
+        let mut http = self.http.clone();
+        Box::pin(async move {
+            std::future::poll_fn(|context| http.poll_ready(context))
+                .await
+                .map_err(|error| ConnectFailure::Tcp(error.into()))?;
+            http.call(uri).await.map_err(|error| {
+                let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+                while let Some(error) = cause {
+                    if let Some(Refused(reason)) = error.downcast_ref() {
+                        return ConnectFailure::Refused(reason);
+                    }
+                    cause = error.source();
+                }
+                ConnectFailure::Tcp(error.into())
+            })
+        })
+    }
+}

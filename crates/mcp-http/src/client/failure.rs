@@ -1,0 +1,124 @@
+//! Why a request got no response, and whether the server may have seen it.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use mcp_core::{Error, Failure};
+
+use super::connect::ConnectFailure;
+use super::url::HttpUrl;
+
+/// A request that got no response.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SendError {
+    // The text above is this error's own; what caused it comes next.
+    #[source]
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
+    error: Error,
+    maybe_received: bool,
+}
+
+impl SendError {
+    pub(crate) fn refused(error: Error) -> Self {
+        Self {
+            error,
+            maybe_received: false,
+            cause: None,
+        }
+    }
+
+    /// Whether the server may have received the request. If not, it can be sent again whatever it
+    /// does.
+    pub fn maybe_received(&self) -> bool {
+        self.maybe_received
+    }
+
+    /// The error by itself.
+    pub fn into_error(self) -> Error {
+        self.error
+    }
+
+    pub(crate) fn from_hyper(url: &HttpUrl, error: hyper_util::client::legacy::Error) -> Self {
+        let peer = || url.peer().to_owned();
+        if let Some(failure) = find::<ConnectFailure>(&error) {
+            let failure: Error = match failure {
+                ConnectFailure::Refused(reason) => url.refused(reason),
+                ConnectFailure::Timeout(after) => Error::timeout(*after, "connecting"),
+                ConnectFailure::Setup(error) => error.clone(),
+                ConnectFailure::Tls(cause) => Failure::Tls {
+                    peer: peer(),
+                    source: Some(Arc::new(Cause::new(&**cause))),
+                }
+                .into(),
+                ConnectFailure::Tcp(cause) => Failure::Connect {
+                    peer: peer(),
+                    source: Some(Arc::new(Cause::new(&**cause))),
+                }
+                .into(),
+            };
+            return Self::refused(failure);
+        }
+        // Cancelled: the connection was gone before the request was taken for writing.
+        let unsent = error.is_connect()
+            || find::<hyper::Error>(&error)
+                .is_some_and(|error| error.is_canceled() || error.is_closed());
+        let protocol = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse);
+        let cause: Arc<dyn StdError + Send + Sync> = Arc::new(error);
+        let error = if protocol {
+            Failure::Protocol {
+                message: "the answer is not HTTP".to_owned(),
+                source: Some(Arc::clone(&cause)),
+            }
+        } else {
+            Failure::Connect {
+                peer: peer(),
+                source: Some(Arc::clone(&cause)),
+            }
+        };
+        Self {
+            error: error.into(),
+            maybe_received: !unsent,
+            cause: Some(cause),
+        }
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        error.error
+    }
+}
+
+/// The texts of an error and its causes, each said once: `io::Error` hides the error in it from
+/// `source()`, so the chain is read here, where the error is at hand.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Cause(String);
+
+impl Cause {
+    fn new(error: &(dyn StdError + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let next = error.to_string();
+            if !text.ends_with(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            cause = error.source();
+        }
+        Self(text)
+    }
+}
+
+fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}

@@ -1,0 +1,148 @@
+//! A response, read within bounds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use mcp_core::{Error, Failure};
+
+/// The head of a response, and the body that is still to come. Dropping it closes the request.
+pub struct HttpResponse {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+impl HttpResponse {
+    pub(crate) fn new(response: http::Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// A header that is text.
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The media type, without parameters, as the server spelled it.
+    pub fn content_type(&self) -> Option<&str> {
+        let value = self.header(&header::CONTENT_TYPE)?;
+        Some(value.split(';').next().unwrap_or(value).trim())
+    }
+
+    /// Whether the media type is this one, whatever its case and parameters.
+    pub fn is(&self, media_type: &str) -> bool {
+        self.content_type()
+            .is_some_and(|given| given.eq_ignore_ascii_case(media_type))
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Failure::Protocol`] when the body breaks off, or is encoded although nobody asked for it.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.refuse_encoding()?;
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(error)) => {
+                    return Err(Failure::Protocol {
+                        message: "the answer broke off".to_owned(),
+                        source: Some(Arc::new(error)),
+                    }
+                    .into());
+                }
+            }
+        }
+    }
+
+    /// The whole body. A body that says it is longer than `limit` is not even begun.
+    ///
+    /// # Errors
+    /// [`Failure::LimitExceeded`] naming `body_bytes`, and as [`chunk`](Self::chunk).
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, Error> {
+        let too_long = || Error::limit("body_bytes", limit, "bytes in an answer");
+        let announced = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(too_long());
+        }
+        // Most answers are one piece, which is handed on as it came.
+        let Some(first) = self.chunk().await? else {
+            return Ok(Bytes::new());
+        };
+        if first.len() > limit {
+            return Err(too_long());
+        }
+        let Some(second) = self.chunk().await? else {
+            return Ok(first);
+        };
+        let mut whole = BytesMut::with_capacity(announced.max(first.len() + second.len()));
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(piece) = next {
+            if whole.len() + piece.len() > limit {
+                return Err(too_long());
+            }
+            whole.extend_from_slice(&piece);
+            next = self.chunk().await?;
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The beginning of the body, whatever happens to the rest of it; for errors.
+    pub async fn beginning(mut self, limit: usize) -> Bytes {
+        let mut kept = BytesMut::new();
+        while let Ok(Some(piece)) = self.chunk().await {
+            let room = limit - kept.len();
+            kept.extend_from_slice(piece.get(..room).unwrap_or(&piece));
+            if kept.len() >= limit {
+                break;
+            }
+        }
+        kept.freeze()
+    }
+
+    /// Encoded bytes are not decoded here, so they cannot burst either.
+    fn refuse_encoding(&self) -> Result<(), Error> {
+        match self.headers.get(header::CONTENT_ENCODING) {
+            None => Ok(()),
+            Some(encoding) if encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Ok(()),
+            Some(_) => Err(Error::protocol(
+                "the answer has a content encoding that was not asked for",
+            )),
+        }
+    }
+}
+
+/// Shows the status; headers and body may hold anything.
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,398 @@
+//! A server over HTTP, in whatever dialect it speaks.
+
+mod answer;
+mod builder;
+mod era;
+mod exchange;
+mod fault;
+mod headers;
+mod incoming;
+mod rpc;
+mod session;
+mod stateless;
+mod telemetry;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use mcp_core::auth::{ServerId, SharedProvider};
+use mcp_core::duplex::InputHandler;
+use mcp_core::wire::{ClientIdentity, RpcError, ToolCollector, ToolsPage};
+use mcp_core::{
+    BoxFuture, CallContext, Error, Limits, ProtocolVersion, ServerInfo, ToolCall, ToolListing,
+    ToolOutput, ToolServer, Transport,
+};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+pub use self::builder::{HttpServerBuilder, TransportChoice};
+
+use self::era::{Era, Finder};
+use self::fault::Fault;
+use self::rpc::Rpc;
+use self::session::Sessions;
+use self::stateless::Discovery;
+use crate::client::{HttpClient, HttpUrl};
+
+/// How many farewells (cancellations, ended sessions) may be under way at once; each is bounded
+/// by `Limits::close_timeout`, and past the number they are left unsaid.
+const FAREWELLS: usize = 64;
+
+/// An MCP server over HTTP. Cloning copies a pointer.
+///
+/// One value serves all principals: each request carries the credentials of the principal of its
+/// [`CallContext`]. A call is one POST on the shared pool, made in the caller's own task; only where
+/// a server speaks an older protocol is there a session, and each principal has its own.
+///
+/// ```
+/// use std::sync::Arc;
+/// use mcp_core::auth::Bearer;
+/// use mcp_http::HttpServer;
+///
+/// let server = HttpServer::builder("https://mcp.example.com/mcp")
+///     .credentials(Arc::new(Bearer::new("test-token-alice")?))
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct HttpServer(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: ServerId,
+    pub(crate) url: HttpUrl,
+    pub(crate) provider: SharedProvider,
+    pub(crate) client: HttpClient,
+    pub(crate) choice: TransportChoice,
+    pub(crate) protocol: Option<ProtocolVersion>,
+    pub(crate) client_identity: ClientIdentity,
+    pub(crate) input: Option<Arc<dyn InputHandler>>,
+    /// What the client says that it can do: what its handler says.
+    pub(crate) capabilities: Value,
+    pub(crate) limits: Limits,
+    pub(crate) finder: Finder,
+    pub(crate) sessions: Sessions,
+    /// What a server said of itself to everybody.
+    pub(crate) shared_discovery: arc_swap::ArcSwapOption<Discovery>,
+    /// Set once a server has kept a stream open behind its answer.
+    pub(crate) keeps_streams_open: AtomicBool,
+    next_id: AtomicU64,
+    farewells: TaskTracker,
+    farewell_permits: Arc<Semaphore>,
+    this: Weak<Inner>,
+}
+
+impl HttpServer {
+    /// Sets up a server at a URL.
+    pub fn builder(url: impl AsRef<str>) -> HttpServerBuilder {
+        HttpServerBuilder::new(url.as_ref())
+    }
+
+    /// Where it is. Printed without its query.
+    pub fn url(&self) -> &HttpUrl {
+        &self.0.url
+    }
+
+    /// The client that it is reached with.
+    pub fn client(&self) -> &HttpClient {
+        &self.0.client
+    }
+
+    /// Asks for anything: resources, prompts, completion, whatever the server offers. `_meta` of
+    /// `params` is kept and completed.
+    ///
+    /// Bounded by the context's deadline or `Limits::call_timeout`, whichever is earlier, after the
+    /// server's dialect is known. Dropping the future cancels the request.
+    ///
+    /// # Errors
+    /// As [`ToolServer::call_tool`].
+    pub async fn request(
+        &self,
+        method: &str,
+        params: &Map<String, Value>,
+        context: &CallContext,
+    ) -> Result<Box<RawValue>, Error> {
+        let inner = &*self.0;
+        let rpc = Rpc::object(method, params);
+        let asked = async {
+            let take = |result: &RawValue| Ok(result.to_owned());
+            inner.finish(&rpc, inner.ask(&rpc, context, take).await)
+        };
+        asked.instrument(inner.span(&rpc)).await
+    }
+}
+
+impl ToolServer for HttpServer {
+    fn id(&self) -> &ServerId {
+        &self.0.id
+    }
+
+    fn transport(&self) -> Transport {
+        match self.0.finder.known() {
+            Some(Era::Sse) => Transport::Sse,
+            None if self.0.choice == TransportChoice::Sse => Transport::Sse,
+            _ => Transport::StreamableHttp,
+        }
+    }
+
+    fn list_tools<'a>(
+        &'a self,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
+        let inner = &*self.0;
+        let rpc = Rpc::page("tools/list", None);
+        let span = inner.span(&rpc);
+        let listed = async move { inner.finish(&rpc, inner.list(context).await) };
+        Box::pin(listed.instrument(span))
+    }
+
+    fn call_tool<'a>(
+        &'a self,
+        call: ToolCall<'a>,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
+        let inner = &*self.0;
+        let rpc = Rpc::call(call);
+        let span = inner.span(&rpc);
+        let called = async move {
+            let called = inner.ask(&rpc, context, ToolOutput::parse).await;
+            inner.finish(&rpc, called)
+        };
+        Box::pin(called.instrument(span))
+    }
+
+    fn close<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.0.end_session(context).await;
+        })
+    }
+}
+
+impl Inner {
+    /// Asks in the server's dialect. A request that met another one than was remembered has not
+    /// run: the dialect is found anew and the request sent once more.
+    async fn ask<T>(
+        &self,
+        rpc: &Rpc<'_>,
+        context: &CallContext,
+        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut again = true;
+        loop {
+            let (era, _) = self.era(context).await?;
+            match self.ask_in(era, rpc, context, &mut take).await {
+                Ok(done) => return Ok(done),
+                Err(fault) if again && fault.is_other_era() => {
+                    again = false;
+                    self.finder.forget();
+                }
+                Err(fault) => return Err(fault.into_error()),
+            }
+        }
+    }
+
+    async fn ask_in<T>(
+        &self,
+        era: Era,
+        rpc: &Rpc<'_>,
+        context: &CallContext,
+        take: impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<T, Fault> {
+        let limit = self.limits.call_timeout;
+        // The deadline's own error and the fault of the request come out on different ways.
+        let mut fault = None;
+        let asked = async {
+            let outcome = match era {
+                Era::Stateless(version) => self.stateless(version, rpc, context, take).await,
+                Era::Session => self.in_session(rpc, context, take).await,
+                Era::Sse => Err(Error::config("HTTP+SSE is not there yet").into()),
+            };
+            match outcome {
+                Ok(done) => Ok(Some(done)),
+                Err(other) => {
+                    fault = Some(other);
+                    Ok(None)
+                }
+            }
+        };
+        let outcome = context
+            .bound(limit, "waiting for the answer", asked)
+            .await?;
+        match (outcome, fault) {
+            (Some(done), _) => Ok(done),
+            (None, Some(fault)) => Err(fault),
+            (None, None) => Err(Error::protocol("the request came to nothing").into()),
+        }
+    }
+
+    async fn list(&self, context: &CallContext) -> Result<ToolListing, Error> {
+        let mut again = true;
+        loop {
+            let (era, discovery) = self.era(context).await?;
+            let listed = match era {
+                Era::Stateless(version) => self.list_stateless(version, discovery, context).await,
+                Era::Session => self.list_in_session(context).await,
+                Era::Sse => Err(Error::config("HTTP+SSE is not there yet").into()),
+            };
+            match listed {
+                Ok(listing) => return Ok(listing),
+                Err(fault) if again && fault.is_other_era() => {
+                    again = false;
+                    self.finder.forget();
+                }
+                Err(fault) => return Err(fault.into_error()),
+            }
+        }
+    }
+
+    async fn list_stateless(
+        &self,
+        version: ProtocolVersion,
+        discovery: Option<Discovery>,
+        context: &CallContext,
+    ) -> Result<ToolListing, Fault> {
+        let era = Era::Stateless(version);
+        let discovered = async {
+            match discovery.or_else(|| self.shared_discovery()) {
+                Some(discovery) => Ok(discovery),
+                None => self.discover(version, context).await,
+            }
+        };
+        // What the server says of itself is asked for beside the list, not before it.
+        let (discovery, pages) =
+            tokio::join!(discovered, self.pages(era, ServerInfo::default(), context));
+        // Who cannot be asked who it is can still be asked for its tools.
+        let discovery = discovery.ok();
+        if let Some(discovery) = discovery.iter().find(|known| known.shared_until.is_some()) {
+            self.shared_discovery
+                .store(Some(Arc::new(discovery.clone())));
+        }
+        let nothing_offered = discovery.as_ref().is_some_and(|known| !known.has_tools);
+        let info = discovery.map(|discovery| discovery.info);
+        let info = info.unwrap_or_else(|| stateless::Implementation::default().info(version, None));
+        match pages {
+            Ok(mut listing) => {
+                listing.server = info;
+                Ok(listing)
+            }
+            Err(Fault::Refused(refusal))
+                if nothing_offered && refusal.code == RpcError::METHOD_NOT_FOUND =>
+            {
+                Ok(ToolListing::new(info))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn list_in_session(&self, context: &CallContext) -> Result<ToolListing, Fault> {
+        let session = self
+            .session(context, None, ProtocolVersion::LATEST_LEGACY)
+            .await?;
+        if !session.has_tools {
+            // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
+            return Ok(ToolListing::new(session.info.clone()));
+        }
+        self.pages(Era::Session, session.info.clone(), context)
+            .await
+    }
+
+    async fn pages(
+        &self,
+        era: Era,
+        info: ServerInfo,
+        context: &CallContext,
+    ) -> Result<ToolListing, Fault> {
+        let mut collector = ToolCollector::new(info, &self.limits);
+        let mut mirrors = false;
+        let mut cursor: Option<String> = None;
+        loop {
+            let rpc = Rpc::page("tools/list", cursor.as_deref());
+            let next = self
+                .ask_in(era, &rpc, context, |result| {
+                    mirrors = mirrors || mcp_core::HeaderParams::may_be_in(result.get());
+                    collector.add(&ToolsPage::parse(result)?)
+                })
+                .await?;
+            match next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        if mirrors && matches!(era, Era::Stateless(_)) {
+            // A tool with an invalid annotation must not be offered over HTTP (2026-07-28,
+            // server/tools).
+            let invalid: Vec<_> = collector
+                .tools()
+                .iter()
+                .filter_map(|tool| {
+                    let reason = tool.header_params().err()?.to_string();
+                    Some((Arc::clone(tool), reason))
+                })
+                .collect();
+            for (tool, reason) in invalid {
+                tracing::warn!(server = %self.id, tool = tool.name(), reason, "tool skipped");
+                collector.skip(&tool, reason);
+            }
+        }
+        Ok(collector.finish())
+    }
+
+    fn shared_discovery(&self) -> Option<Discovery> {
+        let shared = self.shared_discovery.load();
+        let fresh = |known: &&Discovery| {
+            let now = mcp_core::auth::time::Instant::now();
+            known.shared_until.is_some_and(|until| now < until)
+        };
+        shared.as_deref().filter(fresh).cloned()
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Says something to the server that nobody waits for, in a task that ends by itself.
+    pub(crate) fn farewell<F>(&self, say: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let permits = Arc::clone(&self.farewell_permits);
+        let (Ok(permit), Some(this)) = (permits.try_acquire_owned(), self.this.upgrade()) else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let said = say(this);
+        let task = async move {
+            said.await;
+            drop(permit);
+        };
+        self.farewells.spawn_on(task, &runtime);
+    }
+
+    /// The outcome as the caller gets it: placed, and told to whoever traces.
+    fn finish<T>(&self, rpc: &Rpc<'_>, outcome: Result<T, Error>) -> Result<T, Error> {
+        outcome.map_err(|error| {
+            let error = error.at_server(&self.id);
+            let error = match rpc.tool() {
+                Some(tool) => error.for_tool(tool),
+                None => error,
+            };
+            telemetry::record_error(&error);
+            error
+        })
+    }
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpServer")
+            .field("id", &self.0.id)
+            .field("url", &self.0.url)
+            .field("era", &self.0.finder.known())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,394 @@
+//! The answer to a POST: one JSON message, or a stream of them until the one that counts.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use http::{Method, StatusCode, header};
+use mcp_core::auth::Credentials;
+use mcp_core::wire::{Message, RpcError};
+use mcp_core::{CallContext, Error, ErrorKind};
+use serde_json::value::RawValue;
+
+use super::Inner;
+use super::exchange::{Answered, Exchange};
+use super::fault::{Fault, Refusal};
+use super::headers;
+use super::rpc::Rpc;
+use super::session::Session;
+use crate::client::{HttpResponse, HttpUrl};
+use crate::sse::SseDecoder;
+
+/// How much of an error's body is looked at for a JSON-RPC error.
+const ERROR_BODY_BYTES: usize = 64 << 10;
+
+/// How long a server is left alone before a broken stream is resumed, where it does not say.
+const RESUME_AFTER: Duration = Duration::from_millis(500);
+
+/// How often one answer is resumed.
+const MAX_RESUMES: usize = 32;
+
+/// How long the end of a stream is waited for behind its answer, so that the connection can serve
+/// again. A server that does not end it in time is not waited for a second time.
+const DRAIN: Duration = Duration::from_millis(10);
+
+/// Whose answer is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) rpc: &'a Rpc<'a>,
+    pub(crate) id: u64,
+    pub(crate) url: &'a HttpUrl,
+    pub(crate) context: &'a CallContext,
+    /// `None` in a stateless dialect, where servers ask nothing and nothing is resumed.
+    pub(crate) session: Option<&'a Session>,
+}
+
+/// What a result says.
+#[derive(Debug)]
+pub(crate) enum Reply<T> {
+    /// All of it, as the reader of results made it.
+    Done(T),
+    /// The server needs input first; its result, for whoever answers that.
+    NeedsInput(Box<RawValue>),
+}
+
+/// What one message of an answer leads to.
+pub(super) enum Step<T> {
+    /// The answer.
+    Answer(Reply<T>),
+    /// A request of the server's; what to POST back, when it is known at once.
+    Respond(Vec<u8>),
+    /// A request of the server's that a handler answers.
+    Ask {
+        id: Box<RawValue>,
+        method: String,
+        params: Option<Box<RawValue>>,
+    },
+    /// Nothing to do.
+    Next,
+}
+
+impl Inner {
+    /// Reads the answer to a request; `take` makes of the result what the caller wants.
+    pub(crate) async fn answer<T>(
+        &self,
+        reading: Reading<'_>,
+        answered: Answered,
+        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<Reply<T>, Fault> {
+        let Answered { response, sent } = answered;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(self.refused(reading.id, response, &sent).await);
+        }
+        if response.is("application/json") {
+            let body = response
+                .bytes(self.limits.body_bytes)
+                .await
+                .map_err(|error| reading.lost(error))?;
+            if body.is_empty() {
+                return Err(no_answer(status).into());
+            }
+            return self.json(reading, &body, &sent, &mut take).await;
+        }
+        if response.is("text/event-stream") {
+            let answered = Answered { response, sent };
+            return self.stream(reading, answered, &mut take).await;
+        }
+        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+            return Err(no_answer(status).into());
+        }
+        let given = match response.content_type() {
+            Some(given) => format!("is `{}`", mcp_core::wire::clean(given, 64)),
+            None => "has no content type".to_owned(),
+        };
+        let detail = self.detail(response, &sent).await;
+        Err(Error::protocol(format!(
+            "the answer {given}, neither JSON nor an event stream{detail}"
+        ))
+        .into())
+    }
+
+    /// A status that is no success: a JSON-RPC error, whatever the status, or the status alone.
+    pub(crate) async fn refused(
+        &self,
+        id: u64,
+        response: HttpResponse,
+        sent: &Credentials,
+    ) -> Fault {
+        let status = response.status();
+        let body = response
+            .beginning(ERROR_BODY_BYTES.min(self.limits.body_bytes))
+            .await;
+        if let Ok(Message::Response {
+            id: theirs,
+            outcome: Err(error),
+        }) = Message::parse(&body)
+        {
+            let is_ours = theirs == Some(id);
+            let snippet = self.limits.snippet_bytes;
+            return Fault::Refused(Box::new(Refusal::new(
+                error, is_ours, status, sent, snippet,
+            )));
+        }
+        let detail = self.shown(&body, sent);
+        let failure = mcp_core::Failure::HttpStatus {
+            status: status.as_u16(),
+            detail,
+        };
+        Fault::Status(status, failure.into())
+    }
+
+    async fn json<T>(
+        &self,
+        reading: Reading<'_>,
+        body: &[u8],
+        sent: &Credentials,
+        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<Reply<T>, Fault> {
+        for message in reading.messages(body)? {
+            match self.step(reading, message, sent, take)? {
+                Step::Answer(reply) => return Ok(reply),
+                step => self.respond(reading, step).await?,
+            }
+        }
+        Err(Error::protocol("the answer belongs to another request").into())
+    }
+
+    async fn stream<T>(
+        &self,
+        reading: Reading<'_>,
+        mut answered: Answered,
+        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<Reply<T>, Fault> {
+        let mut decoder = SseDecoder::new(self.limits.message_bytes);
+        let mut messages = 0;
+        let mut resumes = 0;
+        loop {
+            let ended = loop {
+                let chunk = match answered.response.chunk().await {
+                    Ok(Some(chunk)) => chunk,
+                    Ok(None) if decoder.is_amid_event() => {
+                        break Error::protocol("the stream ended in the middle of an event");
+                    }
+                    Ok(None) => break Error::protocol("the stream ended before the answer"),
+                    Err(error) => break error,
+                };
+                let mut rest: &[u8] = &chunk;
+                while decoder.read(&mut rest)? {
+                    messages += 1;
+                    if messages > self.limits.messages_per_answer {
+                        return Err(self.too_many_messages().into());
+                    }
+                    if decoder.data().is_empty() || !is_message(decoder.kind()) {
+                        continue;
+                    }
+                    for message in reading.messages(decoder.data())? {
+                        match self.step(reading, message, &answered.sent, take)? {
+                            Step::Answer(reply) => {
+                                self.drain(answered.response).await;
+                                return Ok(reply);
+                            }
+                            step => self.respond(reading, step).await?,
+                        }
+                    }
+                }
+            };
+            resumes += 1;
+            let resumable = reading.session.zip(decoder.last_id());
+            let Some((session, last_id)) = resumable.filter(|_| resumes <= MAX_RESUMES) else {
+                return Err(reading.lost(ended).into());
+            };
+            tokio::time::sleep(decoder.retry().unwrap_or(RESUME_AFTER)).await;
+            answered = match self.resume(reading, session, last_id).await {
+                Ok(resumed) => resumed,
+                Err(error) => {
+                    tracing::debug!(%error, "a stream cannot be resumed");
+                    return Err(reading.lost(ended).into());
+                }
+            };
+            decoder.restart();
+        }
+    }
+
+    /// Takes a broken stream up again where it broke (2025-11-25, basic/transports).
+    async fn resume(
+        &self,
+        reading: Reading<'_>,
+        session: &Session,
+        last_id: &str,
+    ) -> Result<Answered, Error> {
+        let exchange = Exchange {
+            method: Method::GET,
+            url: reading.url,
+            body: bytes::Bytes::new(),
+            tool: None,
+            repeatable: true,
+            context: reading.context,
+        };
+        let last_id = http::HeaderValue::from_str(last_id)
+            .map_err(|error| Error::protocol_because("an event's id cannot be sent", error))?;
+        let answered = self
+            .exchange(&exchange, |map| {
+                map.insert(header::ACCEPT, headers::EVENTS.clone());
+                map.insert(headers::LAST_EVENT_ID.clone(), last_id.clone());
+                session.headers(map);
+                Ok(())
+            })
+            .await
+            .map_err(Fault::into_error)?;
+        let response = &answered.response;
+        if response.status().is_success() && response.is("text/event-stream") {
+            return Ok(answered);
+        }
+        let failure = mcp_core::Failure::HttpStatus {
+            status: response.status().as_u16(),
+            detail: String::new(),
+        };
+        Err(failure.into())
+    }
+
+    /// Reads the end of a stream behind its answer.
+    async fn drain(&self, mut response: HttpResponse) {
+        use std::sync::atomic::Ordering::Relaxed;
+        if self.keeps_streams_open.load(Relaxed) {
+            return;
+        }
+        let end = async { while let Ok(Some(_)) = response.chunk().await {} };
+        if tokio::time::timeout(DRAIN, end).await.is_err() {
+            self.keeps_streams_open.store(true, Relaxed);
+        }
+    }
+
+    pub(super) fn too_many_messages(&self) -> Error {
+        Error::limit(
+            "messages_per_answer",
+            self.limits.messages_per_answer,
+            "messages in one answer",
+        )
+    }
+
+    fn step<T>(
+        &self,
+        reading: Reading<'_>,
+        message: Result<Message<'_>, Error>,
+        sent: &Credentials,
+        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<Step<T>, Fault> {
+        match message.map_err(|error| reading.unreadable(error))? {
+            Message::Response {
+                id: Some(id),
+                outcome: Ok(result),
+            } if id == reading.id => {
+                if reading.session.is_none() && needs_input(reading.rpc, result)? {
+                    return Ok(Step::Answer(Reply::NeedsInput(result.to_owned())));
+                }
+                Ok(Step::Answer(Reply::Done(take(result)?)))
+            }
+            // An error without an id comes from a server that could not read it.
+            Message::Response {
+                id,
+                outcome: Err(error),
+            } if id.is_none_or(|id| id == reading.id) => {
+                let snippet = self.limits.snippet_bytes;
+                let is_ours = id.is_some();
+                let refusal = Refusal::new(error, is_ours, StatusCode::OK, sent, snippet);
+                Err(Fault::Refused(Box::new(refusal)))
+            }
+            Message::Response { .. } => {
+                tracing::debug!("an answer to no request of ours");
+                Ok(Step::Next)
+            }
+            Message::Notification { method, params } => {
+                self.notified(reading, &method, params, sent);
+                Ok(Step::Next)
+            }
+            Message::Request { id, method, params } => Ok(self.asked(reading, id, &method, params)),
+            _ => Ok(Step::Next),
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// The messages of a body or an event: one, or a batch of them (2025-03-26, basic).
+    fn messages<'m>(&self, text: &'m [u8]) -> Result<Messages<'m>, Error> {
+        let text = text.trim_ascii();
+        if text.first() != Some(&b'[') || self.session.is_none() {
+            return Ok(Messages::One(Some(text)));
+        }
+        let batch: Vec<&RawValue> = serde_json::from_slice(text)
+            .map_err(|error| Error::protocol_because("a batch is malformed", error))?;
+        Ok(Messages::Batch(batch.into_iter()))
+    }
+
+    /// The answer is lost: a call may have run, and the caller has to know.
+    fn lost(&self, error: Error) -> Error {
+        let is_known = error.kind() == ErrorKind::LimitExceeded;
+        if self.rpc.tool().is_none() || is_known {
+            return error;
+        }
+        Error::outcome_unknown(error)
+    }
+
+    /// A message that cannot be read: cut off, which is a loss, or wrong.
+    fn unreadable(&self, error: Error) -> Error {
+        let cut_off = error
+            .source()
+            .and_then(|source| source.downcast_ref::<serde_json::Error>())
+            .is_some_and(serde_json::Error::is_eof);
+        if cut_off { self.lost(error) } else { error }
+    }
+}
+
+enum Messages<'m> {
+    One(Option<&'m [u8]>),
+    Batch(std::vec::IntoIter<&'m RawValue>),
+}
+
+impl<'m> Iterator for Messages<'m> {
+    type Item = Result<Message<'m>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = match self {
+            Self::One(text) => text.take()?,
+            Self::Batch(batch) => batch.next()?.get().as_bytes(),
+        };
+        Some(Message::parse(text))
+    }
+}
+
+/// Whether the server wants input before it answers (2026-07-28, basic and basic/patterns/mrtr).
+fn needs_input(rpc: &Rpc<'_>, result: &RawValue) -> Result<bool, Error> {
+    #[derive(serde::Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow, default, rename = "resultType")]
+        result_type: Option<std::borrow::Cow<'a, str>>,
+    }
+    let head: Head<'_> = match serde_json::from_str(result.get()) {
+        Ok(head) if result.get().starts_with('{') => head,
+        _ => return Err(Error::protocol("the result is not an object")),
+    };
+    match head.result_type.as_deref() {
+        None | Some("complete") => Ok(false),
+        Some("input_required") if rpc.may_need_input() => Ok(true),
+        Some("input_required") => Err(Error::protocol(
+            "the server asks for input where it may not",
+        )),
+        Some(_) => Err(Error::protocol(
+            "the result is of a type that was not offered",
+        )),
+    }
+}
+
+fn is_message(kind: &[u8]) -> bool {
+    kind.is_empty() || kind == b"message"
+}
+
+fn no_answer(status: StatusCode) -> Error {
+    Error::protocol(format!(
+        "the server took a request and gave no answer ({})",
+        status.as_u16()
+    ))
+}
+
+/// Codes that are ours to send.
+pub(super) const METHOD_NOT_FOUND: i64 = RpcError::METHOD_NOT_FOUND;

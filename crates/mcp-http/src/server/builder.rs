@@ -1,0 +1,163 @@
+//! Setting up a server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use mcp_core::auth::{Anonymous, ServerId, SharedProvider};
+use mcp_core::duplex::InputHandler;
+use mcp_core::wire::ClientIdentity;
+use mcp_core::{Error, Limits, ProtocolVersion};
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::era::Finder;
+use super::session::Sessions;
+use super::{FAREWELLS, HttpServer, Inner};
+use crate::client::{HttpClient, HttpUrl};
+
+/// Which transport a URL is spoken with.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TransportChoice {
+    /// Streamable HTTP; HTTP+SSE when the first POSTs got 400, 404 or 405 without a JSON-RPC
+    /// answer. A path that ends in `/sse` is tried as HTTP+SSE first.
+    #[default]
+    Auto,
+    /// Streamable HTTP only.
+    Http,
+    /// HTTP+SSE (2024-11-05) only.
+    Sse,
+}
+
+/// Sets up an [`HttpServer`].
+pub struct HttpServerBuilder {
+    url: Result<HttpUrl, Error>,
+    id: Option<ServerId>,
+    provider: SharedProvider,
+    client: Option<HttpClient>,
+    choice: TransportChoice,
+    protocol: Option<ProtocolVersion>,
+    client_identity: ClientIdentity,
+    input: Option<Arc<dyn InputHandler>>,
+    limits: Limits,
+}
+
+impl HttpServerBuilder {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            url: HttpUrl::parse(url),
+            id: None,
+            provider: Arc::new(Anonymous::new()),
+            client: None,
+            choice: TransportChoice::Auto,
+            protocol: None,
+            client_identity: ClientIdentity::default(),
+            input: None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The server's name here. Default: host and port of its URL.
+    pub fn id(mut self, id: ServerId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Where credentials come from, asked at every request. Default: none are sent.
+    pub fn credentials(mut self, provider: SharedProvider) -> Self {
+        self.provider = provider;
+        self
+    }
+
+    /// The client to go through; servers that share one share its pool. Default: one of its own,
+    /// with the same limits.
+    pub fn client(mut self, client: HttpClient) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Which transport to speak. Default: find out.
+    pub fn transport(mut self, choice: TransportChoice) -> Self {
+        self.choice = choice;
+        self
+    }
+
+    /// The one protocol version to speak. Default: the newest that both sides know.
+    pub fn protocol(mut self, version: Option<ProtocolVersion>) -> Self {
+        self.protocol = version;
+        self
+    }
+
+    /// Who the client says it is.
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.client_identity = identity;
+        self
+    }
+
+    /// Answers what a server asks back in the middle of a call. Default: nothing is offered.
+    pub fn input(mut self, handler: Arc<dyn InputHandler>) -> Self {
+        self.input = Some(handler);
+        self
+    }
+
+    /// The bounds to keep.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The server. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Failure::Config`](mcp_core::Failure) for a URL that cannot be requested,
+    /// [`Failure::AddressRefused`](mcp_core::Failure) for plain HTTP to another machine.
+    pub fn build(self) -> Result<HttpServer, Error> {
+        let url = self.url?;
+        let limits = self.limits;
+        let client = self
+            .client
+            .unwrap_or_else(|| HttpClient::builder().limits(limits.clone()).build());
+        client.check(&url)?;
+        let id = match self.id {
+            Some(id) => id,
+            None => ServerId::new(url.peer())?,
+        };
+        let capabilities = match &self.input {
+            Some(input) => input.capabilities(),
+            None => Value::Object(Map::new()),
+        };
+        Ok(HttpServer(Arc::new_cyclic(|this| Inner {
+            id,
+            url,
+            provider: self.provider,
+            client,
+            choice: self.choice,
+            protocol: self.protocol,
+            client_identity: self.client_identity,
+            input: self.input,
+            capabilities,
+            finder: Finder::default(),
+            sessions: Sessions::new(limits.sessions),
+            limits,
+            shared_discovery: arc_swap::ArcSwapOption::empty(),
+            keeps_streams_open: AtomicBool::new(false),
+            next_id: AtomicU64::new(1),
+            farewells: TaskTracker::new(),
+            farewell_permits: Arc::new(Semaphore::new(FAREWELLS)),
+            this: this.clone(),
+        })))
+    }
+}
+
+impl fmt::Debug for HttpServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpServerBuilder")
+            .field("url", &self.url)
+            .field("id", &self.id)
+            .field("choice", &self.choice)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! One HTTP request with its credentials, repeated where that is known to be right.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use mcp_core::auth::{Challenge, CredentialRequest, Credentials, Recovery, Rejection};
+use mcp_core::{CallContext, Error, Failure, wire};
+
+use super::Inner;
+use super::fault::Fault;
+use crate::client::{HttpRequest, HttpResponse, HttpUrl, redirect};
+
+/// What is sent, without its credentials.
+pub(crate) struct Exchange<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a HttpUrl,
+    pub(crate) body: Bytes,
+    pub(crate) tool: Option<&'a str>,
+    /// Whether it may be sent again although it may have been received.
+    pub(crate) repeatable: bool,
+    pub(crate) context: &'a CallContext,
+}
+
+/// A response, and the credentials that it answers to: what the server says may echo them.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) response: HttpResponse,
+    pub(crate) sent: Credentials,
+}
+
+impl Inner {
+    /// Sends a request, and again: once after a 401 and once after a 403 if the provider has better
+    /// credentials, along redirects within the origin, and once when the connection died and
+    /// sending it twice does no harm.
+    ///
+    /// `headers` writes all headers but the credentials'; it is called for each sending.
+    pub(crate) async fn exchange(
+        &self,
+        exchange: &Exchange<'_>,
+        headers: impl Fn(&mut HeaderMap) -> Result<(), Error>,
+    ) -> Result<Answered, Fault> {
+        let mut redirected: Option<HttpUrl> = None;
+        let mut hops = 0;
+        let (mut renewed, mut stepped_up, mut reconnected) = (false, false, false);
+        let mut scopes: Vec<String> = Vec::new();
+        loop {
+            let url = redirected.as_ref().unwrap_or(exchange.url);
+            let wanted = CredentialRequest::new(&self.id, &exchange.context.principal)
+                .http(&exchange.method, url.uri())
+                .tool(exchange.tool)
+                .scopes(&scopes);
+            let sent = self.credentials(wanted, exchange.context).await?;
+            let mut map = HeaderMap::with_capacity(12);
+            headers(&mut map)?;
+            sent.apply(&mut map);
+            if exchange.tool.is_some() {
+                exchange.context.record_attempt(sent.fingerprint());
+            }
+            let mut request = HttpRequest::new(exchange.method.clone(), url);
+            request.headers = map;
+            request.body = exchange.body.clone();
+            let response = match self.client.send(request).await {
+                Ok(response) => response,
+                Err(error) if !error.maybe_received() => return Err(error.into_error().into()),
+                Err(_) if exchange.repeatable && !reconnected => {
+                    reconnected = true;
+                    continue;
+                }
+                Err(error) if exchange.tool.is_some() => {
+                    return Err(Error::outcome_unknown(error.into_error()).into());
+                }
+                Err(error) => return Err(error.into_error().into()),
+            };
+            let status = response.status();
+            if status.is_redirection() {
+                let to = redirect::target(&exchange.method, url, status, response.headers())?;
+                let Some(to) = to else {
+                    return Ok(Answered { response, sent });
+                };
+                hops += 1;
+                if hops > self.limits.redirects {
+                    return Err(redirect::refused(
+                        "there are more of them than the limit `redirects` allows",
+                    )
+                    .into());
+                }
+                if !url.same_origin(&to) {
+                    return Err(redirect::refused(&format!(
+                        "credentials do not follow to another origin ({})",
+                        to.peer()
+                    ))
+                    .into());
+                }
+                redirected = Some(to);
+                continue;
+            }
+            let tried = match status {
+                StatusCode::UNAUTHORIZED => &mut renewed,
+                StatusCode::FORBIDDEN => &mut stepped_up,
+                _ => return Ok(Answered { response, sent }),
+            };
+            let challenges =
+                Challenge::parse(response.headers().get_all(header::WWW_AUTHENTICATE), &sent);
+            let may_recover = status == StatusCode::UNAUTHORIZED || !challenges.is_empty();
+            if may_recover && !std::mem::replace(tried, true) {
+                let rejection = Rejection::new(wanted, &sent, status).challenges(&challenges);
+                match self.rejected(rejection, exchange.context).await? {
+                    Recovery::Retry => {
+                        scopes = scopes_of(&challenges);
+                        continue;
+                    }
+                    Recovery::NeedsAuthorization(required) => {
+                        return Err(Failure::NeedsAuthorization(required).into());
+                    }
+                    _ => {}
+                }
+            }
+            return Err(self.refusal(response, &sent, &challenges).await);
+        }
+    }
+
+    /// Credentials for one sending. A cached answer costs no await.
+    async fn credentials(
+        &self,
+        wanted: CredentialRequest<'_>,
+        context: &CallContext,
+    ) -> Result<Credentials, Error> {
+        match self.provider.credentials(wanted).now() {
+            Ok(ready) => Ok(ready?),
+            Err(pending) => {
+                let limit = self.limits.call_timeout;
+                let waiting = async { Ok(pending.await?) };
+                context
+                    .bound(limit, "waiting for credentials", waiting)
+                    .await
+            }
+        }
+    }
+
+    async fn rejected(
+        &self,
+        rejection: Rejection<'_>,
+        context: &CallContext,
+    ) -> Result<Recovery, Error> {
+        let limit = self.limits.call_timeout;
+        let waiting = async { Ok(self.provider.rejected(rejection).await?) };
+        context
+            .bound(limit, "waiting for better credentials", waiting)
+            .await
+    }
+
+    /// A 401 or 403 that nothing more can be done about.
+    async fn refusal(
+        &self,
+        response: HttpResponse,
+        sent: &Credentials,
+        challenges: &[Challenge],
+    ) -> Fault {
+        let scopes = scopes_of(challenges);
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            let hint = if sent.is_anonymous() {
+                "no credentials were sent".to_owned()
+            } else {
+                format!("a token with fingerprint {} was sent", sent.fingerprint())
+            };
+            return Failure::Unauthorized { hint, scopes }.into();
+        }
+        let lacks_scope = |challenge: &Challenge| challenge.error() == Some("insufficient_scope");
+        if challenges.iter().any(lacks_scope) {
+            return Failure::InsufficientScope { scopes }.into();
+        }
+        let detail = self.detail(response, sent).await;
+        Failure::Forbidden { detail }.into()
+    }
+
+    /// What a refusing server said, as it may be shown.
+    pub(crate) async fn detail(&self, response: HttpResponse, sent: &Credentials) -> String {
+        // The cut must not go through a secret and leave half of it: redact first.
+        let body = response
+            .beginning(self.limits.snippet_bytes.saturating_mul(4))
+            .await;
+        self.shown(&body, sent)
+    }
+
+    /// The beginning of a body with a separator before it; empty for an empty one.
+    pub(crate) fn shown(&self, body: &[u8], sent: &Credentials) -> String {
+        let text = String::from_utf8_lossy(body);
+        let text = sent.redact(text.trim());
+        match wire::clean(&text, self.limits.snippet_bytes) {
+            empty if empty.is_empty() => empty,
+            said => format!(": {said}"),
+        }
+    }
+}
+
+fn scopes_of(challenges: &[Challenge]) -> Vec<String> {
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in challenges.iter().flat_map(Challenge::scopes) {
+        if !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    scopes
+}

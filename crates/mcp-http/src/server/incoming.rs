@@ -1,0 +1,181 @@
+//! What a server says besides the answer: progress, log lines, requests of its own.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{Method, header};
+use mcp_core::auth::Credentials;
+use mcp_core::duplex::InputRequest;
+use mcp_core::wire::{clean, encode_refusal, encode_result};
+use mcp_core::{Error, ProgressUpdate};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Inner;
+use super::answer::{METHOD_NOT_FOUND, Reading, Step};
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::headers;
+
+/// JSON-RPC's code for a failure on the answering side.
+const INTERNAL_ERROR: i64 = -32603;
+
+impl Inner {
+    pub(super) fn notified(
+        &self,
+        reading: Reading<'_>,
+        method: &str,
+        params: Option<&RawValue>,
+        sent: &Credentials,
+    ) {
+        match method {
+            "notifications/progress" => progressed(reading, params, sent),
+            "notifications/message" => self.logged(params, sent),
+            _ => tracing::trace!("a notification without a use here"),
+        }
+    }
+
+    /// A log line of the server's, bounded and without what was sent to it.
+    fn logged(&self, params: Option<&RawValue>, sent: &Credentials) {
+        #[derive(Deserialize)]
+        struct Logged<'a> {
+            #[serde(borrow, default)]
+            level: Cow<'a, str>,
+            #[serde(borrow, default)]
+            logger: Option<Cow<'a, str>>,
+            #[serde(borrow, default)]
+            data: Option<&'a RawValue>,
+        }
+        if !tracing::enabled!(target: "mcp_http::server_log", tracing::Level::DEBUG) {
+            return;
+        }
+        let Some(Ok(logged)) =
+            params.map(|params| serde_json::from_str::<Logged<'_>>(params.get()))
+        else {
+            return;
+        };
+        let shown = |text: &str| clean(&sent.redact(text), self.limits.snippet_bytes);
+        tracing::debug!(
+            target: "mcp_http::server_log",
+            server = self.id.as_str(),
+            level = shown(&logged.level),
+            logger = logged.logger.as_deref().map(shown),
+            data = logged.data.map(|data| shown(data.get())),
+        );
+    }
+
+    /// A request of the server's. In a stateless dialect it must not ask, and a client must not
+    /// answer (2026-07-28, basic/patterns).
+    pub(super) fn asked<T>(
+        &self,
+        reading: Reading<'_>,
+        id: &RawValue,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Step<T> {
+        if reading.session.is_none() {
+            tracing::debug!("a request that must not be answered");
+            return Step::Next;
+        }
+        let response = match method {
+            "ping" => encode_result(id, &serde_json::Map::new()),
+            _ if self.offers(method) => {
+                return Step::Ask {
+                    id: id.to_owned(),
+                    method: method.to_owned(),
+                    params: params.map(ToOwned::to_owned),
+                };
+            }
+            _ => encode_refusal(id, METHOD_NOT_FOUND, "Method not found"),
+        };
+        response.map_or(Step::Next, Step::Respond)
+    }
+
+    /// Whether the handler said that it can answer such a request.
+    pub(super) fn offers(&self, method: &str) -> bool {
+        let capability = match method {
+            "elicitation/create" => "elicitation",
+            "sampling/createMessage" => "sampling",
+            "roots/list" => "roots",
+            _ => return false,
+        };
+        self.input.is_some() && self.capabilities.get(capability).is_some()
+    }
+
+    /// Answers the server's request on a POST of its own.
+    pub(super) async fn respond<T>(
+        &self,
+        reading: Reading<'_>,
+        step: Step<T>,
+    ) -> Result<(), Fault> {
+        let body = match step {
+            Step::Answer(_) | Step::Next => return Ok(()),
+            Step::Respond(body) => body,
+            Step::Ask { id, method, params } => {
+                let Some(input) = &self.input else {
+                    return Ok(());
+                };
+                let request = InputRequest::new(&method, params.as_deref());
+                match input.answer(request, reading.context).await {
+                    Ok(result) => encode_result(&id, &result)?,
+                    // Why it was not answered is for this side to know.
+                    Err(_) => encode_refusal(&id, INTERNAL_ERROR, "not answered")?,
+                }
+            }
+        };
+        let Some(session) = reading.session else {
+            return Ok(());
+        };
+        let exchange = Exchange {
+            method: Method::POST,
+            url: reading.url,
+            body: Bytes::from(body),
+            tool: None,
+            repeatable: false,
+            context: reading.context,
+        };
+        let sent = self
+            .exchange(&exchange, |map| {
+                map.insert(header::CONTENT_TYPE, headers::JSON.clone());
+                map.insert(header::ACCEPT, headers::EITHER.clone());
+                session.headers(map);
+                Ok(())
+            })
+            .await;
+        match sent {
+            Ok(answered) => drop(answered.response.beginning(1024).await),
+            Err(fault) => {
+                let error: Error = fault.into_error();
+                tracing::debug!(%error, "a request of the server's could not be answered");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn progressed(reading: Reading<'_>, params: Option<&RawValue>, sent: &Credentials) {
+    #[derive(Deserialize)]
+    struct Progress<'a> {
+        #[serde(rename = "progressToken")]
+        token: u64,
+        #[serde(rename = "progress")]
+        done: f64,
+        #[serde(default)]
+        total: Option<f64>,
+        #[serde(borrow, default)]
+        message: Option<Cow<'a, str>>,
+    }
+    let Some(handler) = &reading.context.progress else {
+        return;
+    };
+    let told = params.and_then(|params| serde_json::from_str::<Progress<'_>>(params.get()).ok());
+    let Some(told) = told.filter(|told| told.token == reading.id) else {
+        return tracing::debug!("progress of no request");
+    };
+    let message = told.message.as_deref().map(|text| sent.redact(text));
+    handler.progress(ProgressUpdate::new(
+        told.done,
+        told.total,
+        message.as_deref(),
+    ));
+}

@@ -1,0 +1,423 @@
+//! The dialect of 2025-03-26 to 2025-11-25: a handshake, then sessions, one per principal.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use mcp_core::auth::Principal;
+use mcp_core::wire::{RequestMeta, encode_notification};
+use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ServerInfo};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::Inner;
+use super::answer::{Reading, Reply};
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::headers;
+use super::rpc::{Input, Rpc};
+use super::stateless::{Capabilities, Implementation};
+
+/// A session that nobody uses is forgotten after this; servers forget them too.
+const IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// What one principal has agreed on with the server.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// `None` where the server keeps none.
+    id: Option<HeaderValue>,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) info: ServerInfo,
+    pub(crate) has_tools: bool,
+}
+
+impl Session {
+    /// Writes the headers that every request of the session carries.
+    pub(crate) fn headers(&self, map: &mut HeaderMap) {
+        if let Some(id) = &self.id {
+            map.insert(headers::MCP_SESSION_ID.clone(), id.clone());
+        }
+        // 2025-03-26 does not know the header.
+        if self.version >= ProtocolVersion::V2025_06_18 {
+            map.insert(
+                headers::MCP_PROTOCOL_VERSION.clone(),
+                headers::version(self.version),
+            );
+        }
+    }
+}
+
+/// The sessions of all principals, bounded in number and idle time.
+#[derive(Debug)]
+pub(crate) struct Sessions(moka::sync::Cache<Principal, Arc<Slot>>);
+
+/// The place of one principal's session.
+#[derive(Debug, Default)]
+struct Slot {
+    current: ArcSwapOption<Session>,
+    /// Held by whoever opens a session; the others wait for what comes of it.
+    opening: tokio::sync::Mutex<()>,
+    /// Counts failed openings, so that who waited for one shares its error.
+    failures: AtomicU64,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(limit: usize) -> Self {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        Self(
+            moka::sync::Cache::builder()
+                .max_capacity(limit)
+                .time_to_idle(IDLE)
+                .build(),
+        )
+    }
+
+    fn slot(&self, principal: &Principal) -> Arc<Slot> {
+        self.0.get_with_by_ref(principal, Arc::default)
+    }
+
+    /// Forgets the principal's session.
+    fn remove(&self, principal: &Principal) -> Option<Arc<Session>> {
+        self.0.remove(principal)?.current.load_full()
+    }
+}
+
+impl Inner {
+    /// Asks within the principal's session. A request that met no session has not run: it is sent
+    /// once more in a new one.
+    pub(crate) async fn in_session<T>(
+        &self,
+        rpc: &Rpc<'_>,
+        context: &CallContext,
+        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<T, Fault> {
+        let mut lost: Option<Arc<Session>> = None;
+        loop {
+            let session = self
+                .session(context, lost.as_ref(), ProtocolVersion::LATEST_LEGACY)
+                .await?;
+            match self.session_once(&session, rpc, context, &mut take).await {
+                Err(fault) if session.id.is_some() && fault.is_session_loss() => {
+                    if lost.replace(session).is_some() {
+                        return Err(Failure::SessionLost.into());
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn session_once<T>(
+        &self,
+        session: &Arc<Session>,
+        rpc: &Rpc<'_>,
+        context: &CallContext,
+        take: impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<T, Fault> {
+        let id = self.next_id();
+        let (client, capabilities) = (&self.client_identity, &self.capabilities);
+        let trace = context.trace.as_ref();
+        let mut meta = RequestMeta::new(session.version, client, capabilities, trace);
+        if context.progress.is_some() {
+            meta = meta.with_progress_token(id);
+        }
+        let exchange = Exchange {
+            method: Method::POST,
+            url: &self.url,
+            body: rpc.encode(id, &Input::default(), meta)?,
+            tool: rpc.tool(),
+            repeatable: rpc.is_repeatable(),
+            context,
+        };
+        let mut cancel = CancelOnDrop {
+            server: self,
+            session,
+            principal: &context.principal,
+            id,
+            armed: true,
+        };
+        let asked = async {
+            let answered = self
+                .exchange(&exchange, |map| {
+                    session_headers(map, session);
+                    Ok(())
+                })
+                .await?;
+            let reading = Reading {
+                rpc,
+                id,
+                url: &self.url,
+                context,
+                session: Some(session),
+            };
+            match self.answer(reading, answered, take).await? {
+                Reply::Done(done) => Ok(done),
+                // Only asked of a stateless result.
+                Reply::NeedsInput(_) => Err(Error::protocol("a session asks for input").into()),
+            }
+        };
+        let outcome = asked.await;
+        cancel.armed = false;
+        outcome
+    }
+
+    /// The principal's session; a new one if there is none, or none but the one that was lost.
+    /// Whoever comes first opens it, and the others share what comes of that.
+    pub(crate) async fn session(
+        &self,
+        context: &CallContext,
+        lost: Option<&Arc<Session>>,
+        offer: ProtocolVersion,
+    ) -> Result<Arc<Session>, Fault> {
+        let slot = self.sessions.slot(&context.principal);
+        let usable = || {
+            let current = slot.current.load_full()?;
+            let is_lost = lost.is_some_and(|lost| Arc::ptr_eq(lost, &current));
+            (!is_lost).then_some(current)
+        };
+        if let Some(session) = usable() {
+            return Ok(session);
+        }
+        let failures = slot.failures.load(Ordering::Acquire);
+        let _opening = slot.opening.lock().await;
+        if let Some(session) = usable() {
+            return Ok(session);
+        }
+        let failure = || slot.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.failures.load(Ordering::Acquire) != failures
+            && let Some(error) = failure().clone()
+        {
+            return Err(error.into());
+        }
+        match self.initialize(offer, context).await {
+            Ok(session) => {
+                let session = Arc::new(session);
+                slot.current.store(Some(Arc::clone(&session)));
+                Ok(session)
+            }
+            Err(fault) => {
+                slot.current.store(None);
+                *failure() = Some(match &fault {
+                    Fault::Failed(error) | Fault::Status(_, error) => error.clone(),
+                    Fault::Refused(refusal) => refusal.error.clone(),
+                });
+                slot.failures.fetch_add(1, Ordering::Release);
+                Err(fault)
+            }
+        }
+    }
+
+    /// The handshake (2025-11-25, basic/lifecycle).
+    async fn initialize(
+        &self,
+        offer: ProtocolVersion,
+        context: &CallContext,
+    ) -> Result<Session, Fault> {
+        let offer = self.protocol.unwrap_or(offer);
+        let mut fields = Map::new();
+        fields.insert("protocolVersion".to_owned(), offer.as_str().into());
+        fields.insert("capabilities".to_owned(), self.capabilities.clone());
+        fields.insert("clientInfo".to_owned(), json!(self.client_identity));
+        let rpc = Rpc::object("initialize", &fields);
+        let id = self.next_id();
+        let exchange = Exchange {
+            method: Method::POST,
+            url: &self.url,
+            body: rpc.encode(id, &Input::default(), RequestMeta::default())?,
+            tool: None,
+            // A session that was opened for nobody costs the server little and ends by itself.
+            repeatable: true,
+            context,
+        };
+        let answered = self
+            .exchange(&exchange, |map| {
+                map.insert(header::CONTENT_TYPE, headers::JSON.clone());
+                map.insert(header::ACCEPT, headers::EITHER.clone());
+                Ok(())
+            })
+            .await?;
+        let session_id = answered
+            .response
+            .headers()
+            .get(&headers::MCP_SESSION_ID)
+            .map(session_id)
+            .transpose()?;
+        let reading = Reading {
+            rpc: &rpc,
+            id,
+            url: &self.url,
+            context,
+            session: None,
+        };
+        let wanted = self.protocol;
+        let read = |result: &RawValue| read_handshake(result, wanted);
+        let Reply::Done(mut session) = self.answer(reading, answered, read).await? else {
+            return Err(Error::protocol("the handshake asks for input").into());
+        };
+        session.id = session_id;
+        self.notify(&session, "notifications/initialized", &Map::new(), context)
+            .await?;
+        Ok(session)
+    }
+
+    /// Sends a notification within a session.
+    async fn notify(
+        &self,
+        session: &Session,
+        method: &str,
+        params: &Map<String, Value>,
+        context: &CallContext,
+    ) -> Result<(), Fault> {
+        #[derive(serde::Serialize)]
+        struct Bare<'a> {
+            jsonrpc: &'static str,
+            method: &'a str,
+        }
+        let body = if params.is_empty() {
+            serde_json::to_vec(&Bare {
+                jsonrpc: "2.0",
+                method,
+            })
+            .map_err(|error| Error::config_because("a notification cannot be written", error))?
+        } else {
+            encode_notification(method, params)?
+        };
+        let exchange = Exchange {
+            method: Method::POST,
+            url: &self.url,
+            body: Bytes::from(body),
+            tool: None,
+            repeatable: true,
+            context,
+        };
+        let answered = self
+            .exchange(&exchange, |map| {
+                session_headers(map, session);
+                Ok(())
+            })
+            .await?;
+        if answered.response.status().is_success() {
+            drop(answered.response.beginning(1024).await);
+            return Ok(());
+        }
+        Err(self.refused(0, answered.response, &answered.sent).await)
+    }
+
+    /// Ends the principal's session at the server, if there is one. 405 means that the server does
+    /// not let clients do that.
+    pub(crate) async fn end_session(&self, context: &CallContext) {
+        let Some(session) = self.sessions.remove(&context.principal) else {
+            return;
+        };
+        if session.id.is_none() {
+            return;
+        }
+        let exchange = Exchange {
+            method: Method::DELETE,
+            url: &self.url,
+            body: Bytes::new(),
+            tool: None,
+            repeatable: true,
+            context,
+        };
+        let ended = self.exchange(&exchange, |map| {
+            session.headers(map);
+            Ok(())
+        });
+        let ended = async { ended.await.map_err(Fault::into_error) };
+        let limit = self.limits.close_timeout;
+        if let Err(error) = context.bound(limit, "ending the session", ended).await {
+            tracing::debug!(%error, "a session was not ended in order");
+        }
+    }
+}
+
+/// Tells the server when nobody waits for an answer any more (2025-11-25,
+/// basic/utilities/cancellation): there, a closed connection means nothing.
+struct CancelOnDrop<'a> {
+    server: &'a Inner,
+    session: &'a Arc<Session>,
+    principal: &'a Principal,
+    id: u64,
+    armed: bool,
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let (id, session) = (self.id, Arc::clone(self.session));
+        let principal = self.principal.clone();
+        self.server.farewell(move |server| async move {
+            let mut params = Map::new();
+            params.insert("requestId".to_owned(), id.into());
+            let context = CallContext::new(principal).with_timeout(server.limits.close_timeout);
+            let told = async {
+                server
+                    .notify(&session, "notifications/cancelled", &params, &context)
+                    .await
+                    .map_err(Fault::into_error)
+            };
+            let limit = server.limits.close_timeout;
+            if let Err(error) = context.bound(limit, "cancelling a request", told).await {
+                tracing::debug!(%error, "a cancellation did not arrive");
+            }
+        });
+    }
+}
+
+fn session_headers(map: &mut HeaderMap, session: &Session) {
+    map.insert(header::CONTENT_TYPE, headers::JSON.clone());
+    map.insert(header::ACCEPT, headers::EITHER.clone());
+    session.headers(map);
+}
+
+/// A session's id: visible ASCII (2025-11-25, basic/transports), and as good as a credential.
+fn session_id(value: &HeaderValue) -> Result<HeaderValue, Error> {
+    if value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_graphic) {
+        return Err(Error::protocol("the session's id is not visible ASCII"));
+    }
+    let mut id = value.clone();
+    id.set_sensitive(true);
+    Ok(id)
+}
+
+fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<Session, Error> {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "protocolVersion")]
+        version: String,
+        #[serde(default)]
+        capabilities: Capabilities,
+        #[serde(default, rename = "serverInfo")]
+        server: Option<Implementation>,
+        #[serde(default)]
+        instructions: Option<String>,
+    }
+    let said: Said = serde_json::from_str(result.get())
+        .map_err(|error| Error::protocol_because("the handshake is malformed", error))?;
+    // A stateless version has no handshake; some servers name it in one all the same.
+    let version = ProtocolVersion::parse(&said.version)
+        .filter(|version| !version.is_stateless())
+        .ok_or_else(|| super::era::no_common_version(std::slice::from_ref(&said.version)))?;
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != version) {
+        return Err(Error::protocol(format!(
+            "the server speaks {version} and not {wanted}"
+        )));
+    }
+    Ok(Session {
+        id: None,
+        version,
+        info: said
+            .server
+            .unwrap_or_default()
+            .info(version, said.instructions),
+        has_tools: said.capabilities.tools.is_some(),
+    })
+}

@@ -1,0 +1,320 @@
+//! The dialect of 2026-07-28: every request says everything.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, Method, header};
+use mcp_core::auth::time::Instant;
+use mcp_core::duplex::InputRequest;
+use mcp_core::wire::{RequestMeta, RpcError, ToolsPage, clean};
+use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolDefinition, Transport};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Inner;
+use super::answer::{Reading, Reply};
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::headers;
+use super::rpc::{Fields, Input, Rpc};
+
+/// How long a server that only asks to be asked again is left alone, times the round.
+const SHED_LOAD: Duration = Duration::from_millis(50);
+
+/// What `server/discover` said.
+#[derive(Clone, Debug)]
+pub(crate) struct Discovery {
+    pub(crate) supported: Vec<String>,
+    pub(crate) info: ServerInfo,
+    pub(crate) has_tools: bool,
+    /// Until when everybody may be told the same; `None` when it is for who asked.
+    pub(crate) shared_until: Option<Instant>,
+}
+
+impl Inner {
+    /// Asks and gives what the result says, through as many rounds of input as it takes.
+    pub(crate) async fn stateless<T>(
+        &self,
+        version: ProtocolVersion,
+        rpc: &Rpc<'_>,
+        context: &CallContext,
+        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<T, Fault> {
+        let mut input = Input::default();
+        for round in 0..=self.limits.input_rounds {
+            match self
+                .stateless_round(version, rpc, &input, context, &mut take)
+                .await?
+            {
+                Reply::Done(done) => return Ok(done),
+                Reply::NeedsInput(result) => input = self.input(&result, context).await?,
+            }
+            if input.responses.is_none() {
+                let times = u32::try_from(round + 1).unwrap_or(u32::MAX);
+                tokio::time::sleep(SHED_LOAD.saturating_mul(times)).await;
+            }
+        }
+        Err(Error::limit(
+            "input_rounds",
+            self.limits.input_rounds,
+            "rounds of input in one call",
+        )
+        .into())
+    }
+
+    async fn stateless_round<T>(
+        &self,
+        version: ProtocolVersion,
+        rpc: &Rpc<'_>,
+        input: &Input,
+        context: &CallContext,
+        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<Reply<T>, Fault> {
+        let once = self
+            .stateless_once(version, rpc, input, context, &mut *take)
+            .await;
+        let Fields::Call(call) = rpc.fields else {
+            return once;
+        };
+        match once {
+            // The definition at hand is stale: the mirrored headers are not those that the server
+            // wants now. Nothing has run.
+            Err(Fault::Refused(refusal)) if refusal.code == RpcError::HEADER_MISMATCH => {
+                let Some(fresh) = self.fresh_definition(version, call.tool, context).await else {
+                    return Err(Fault::Refused(refusal));
+                };
+                let mut call = call;
+                call.tool = &fresh;
+                let rpc = Rpc::call(call);
+                self.stateless_once(version, &rpc, input, context, take)
+                    .await
+            }
+            other => other,
+        }
+    }
+
+    async fn stateless_once<T>(
+        &self,
+        version: ProtocolVersion,
+        rpc: &Rpc<'_>,
+        input: &Input,
+        context: &CallContext,
+        take: impl FnMut(&RawValue) -> Result<T, Error>,
+    ) -> Result<Reply<T>, Fault> {
+        let id = self.next_id();
+        let (client, capabilities) = (&self.client_identity, &self.capabilities);
+        let mut meta = RequestMeta::new(version, client, capabilities, context.trace.as_ref());
+        if context.progress.is_some() {
+            meta = meta.with_progress_token(id);
+        }
+        let exchange = Exchange {
+            method: Method::POST,
+            url: &self.url,
+            body: rpc.encode(id, input, meta)?,
+            tool: rpc.tool(),
+            repeatable: rpc.is_repeatable(),
+            context,
+        };
+        let answered = self
+            .exchange(&exchange, |map| stateless_headers(map, version, rpc))
+            .await?;
+        let reading = Reading {
+            rpc,
+            id,
+            url: &self.url,
+            context,
+            session: None,
+        };
+        self.answer(reading, answered, take).await
+    }
+
+    /// The tool's definition as the server gives it now, if it still has one.
+    async fn fresh_definition(
+        &self,
+        version: ProtocolVersion,
+        stale: &ToolDefinition,
+        context: &CallContext,
+    ) -> Option<Arc<ToolDefinition>> {
+        let mut collector = mcp_core::wire::ToolCollector::new(ServerInfo::default(), &self.limits);
+        let mut cursor: Option<String> = None;
+        let input = Input::default();
+        loop {
+            let rpc = Rpc::page("tools/list", cursor.as_deref());
+            let page = self
+                .stateless_once(version, &rpc, &input, context, |result| {
+                    collector.add(&ToolsPage::parse(result)?)
+                })
+                .await;
+            match page {
+                Ok(Reply::Done(Some(next))) => cursor = Some(next),
+                Ok(_) => break,
+                Err(_) => return None,
+            }
+        }
+        let tools = collector.finish().tools;
+        let fresh = tools.into_iter().find(|tool| tool.name() == stale.name())?;
+        matches!(fresh.header_params(), Ok(params) if stale.header_params() != Ok(params))
+            .then_some(fresh)
+    }
+
+    /// Asks a server who it is.
+    pub(crate) async fn discover(
+        &self,
+        version: ProtocolVersion,
+        context: &CallContext,
+    ) -> Result<Discovery, Fault> {
+        let nothing = serde_json::Map::new();
+        let rpc = Rpc::object("server/discover", &nothing);
+        let input = Input::default();
+        let read = |result: &RawValue| read_discovery(result, version);
+        match self
+            .stateless_once(version, &rpc, &input, context, read)
+            .await?
+        {
+            Reply::Done(discovery) => Ok(discovery),
+            Reply::NeedsInput(_) => Err(Error::protocol("discovery asks for input").into()),
+        }
+    }
+
+    /// What the result asks for, answered.
+    async fn input(&self, result: &RawValue, context: &CallContext) -> Result<Input, Error> {
+        #[derive(Deserialize)]
+        struct Wanted<'a> {
+            #[serde(borrow, default, rename = "inputRequests")]
+            requests: Option<BTreeMap<String, Asked<'a>>>,
+            #[serde(borrow, default, rename = "requestState")]
+            state: Option<&'a RawValue>,
+        }
+        #[derive(Deserialize)]
+        struct Asked<'a> {
+            #[serde(borrow)]
+            method: Cow<'a, str>,
+            #[serde(borrow, default)]
+            params: Option<&'a RawValue>,
+        }
+        let wanted: Wanted<'_> = serde_json::from_str(result.get())
+            .map_err(|error| Error::protocol_because("a request for input is malformed", error))?;
+        if wanted.requests.is_none() && wanted.state.is_none() {
+            return Err(Error::protocol(
+                "the tool asks for input and does not say which",
+            ));
+        }
+        let mut responses = wanted.requests.as_ref().map(|_| BTreeMap::new());
+        for (key, asked) in wanted.requests.into_iter().flatten() {
+            let Some(handler) = self.input.as_ref().filter(|_| self.offers(&asked.method)) else {
+                let method = clean(&asked.method, 64);
+                return Err(Error::protocol(format!(
+                    "the tool asks for input (`{method}`) that this client did not offer"
+                )));
+            };
+            let request = InputRequest::new(&asked.method, asked.params);
+            let answer = handler.answer(request, context).await?;
+            if let Some(responses) = &mut responses {
+                responses.insert(key, answer);
+            }
+        }
+        Ok(Input {
+            responses,
+            state: wanted.state.map(ToOwned::to_owned),
+        })
+    }
+}
+
+fn stateless_headers(
+    map: &mut HeaderMap,
+    version: ProtocolVersion,
+    rpc: &Rpc<'_>,
+) -> Result<(), Error> {
+    map.insert(header::CONTENT_TYPE, headers::JSON.clone());
+    map.insert(header::ACCEPT, headers::EITHER.clone());
+    map.insert(
+        headers::MCP_PROTOCOL_VERSION.clone(),
+        headers::version(version),
+    );
+    map.insert(headers::MCP_METHOD.clone(), headers::method(rpc.method)?);
+    if let Some(name) = rpc.name() {
+        map.insert(headers::MCP_NAME.clone(), headers::text(name)?);
+    }
+    let Fields::Call(call) = rpc.fields else {
+        return Ok(());
+    };
+    let mirrored = call.tool.header_params().map_err(|error| {
+        Error::config_because("the tool cannot be called over HTTP", error.clone())
+    })?;
+    for (name, value) in mirrored.iter().flat_map(|params| params.of(call.arguments)) {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|error| Error::config_because("the tool cannot be called over HTTP", error))?;
+        map.insert(name, headers::text(&value)?);
+    }
+    Ok(())
+}
+
+fn read_discovery(result: &RawValue, version: ProtocolVersion) -> Result<Discovery, Error> {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "supportedVersions")]
+        supported: Vec<String>,
+        #[serde(default)]
+        capabilities: Capabilities,
+        #[serde(default)]
+        instructions: Option<String>,
+        #[serde(default, rename = "ttlMs")]
+        ttl_ms: Option<u64>,
+        #[serde(default, rename = "cacheScope")]
+        cache_scope: Option<String>,
+        #[serde(default, rename = "_meta")]
+        meta: Option<Meta>,
+    }
+    #[derive(Deserialize)]
+    struct Meta {
+        #[serde(default, rename = "io.modelcontextprotocol/serverInfo")]
+        server: Option<Implementation>,
+    }
+    let said: Said = serde_json::from_str(result.get())
+        .map_err(|error| Error::protocol_because("the discovery is malformed", error))?;
+    let server = said.meta.and_then(|meta| meta.server).unwrap_or_default();
+    let lifetime = Duration::from_millis(said.ttl_ms.unwrap_or_default().min(MAX_SHARED_MS));
+    let shared = said.cache_scope.as_deref() == Some("public") && !lifetime.is_zero();
+    Ok(Discovery {
+        supported: said.supported,
+        info: server.info(version, said.instructions),
+        has_tools: said.capabilities.tools.is_some(),
+        shared_until: shared.then(|| Instant::now() + lifetime),
+    })
+}
+
+/// A server's word on itself is taken for an hour at most.
+const MAX_SHARED_MS: u64 = 60 * 60 * 1000;
+
+/// What a server can do, as far as it matters here.
+#[derive(Default, Deserialize)]
+pub(crate) struct Capabilities {
+    #[serde(default)]
+    pub(crate) tools: Option<serde::de::IgnoredAny>,
+}
+
+/// `Implementation`, as servers write it.
+#[derive(Default, Deserialize)]
+pub(crate) struct Implementation {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    title: Option<String>,
+}
+
+impl Implementation {
+    pub(crate) fn info(self, version: ProtocolVersion, instructions: Option<String>) -> ServerInfo {
+        let mut info = ServerInfo::default();
+        info.name = self.name;
+        info.version = self.version;
+        info.title = self.title;
+        info.instructions = instructions;
+        info.protocol = Some(version);
+        info.transport = Some(Transport::StreamableHttp);
+        info
+    }
+}
