@@ -41,6 +41,8 @@ mod redactor;
 mod refresh;
 mod secret;
 mod store;
+#[cfg(any(test, feature = "test-util"))]
+pub mod testing;
 pub mod time;
 mod token;
 

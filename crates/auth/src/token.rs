@@ -6,9 +6,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{CredentialError, MaybeReady};
+
+/// The extra that holds the authentication scheme.
+const SCHEME: &str = "scheme";
 
 /// An access token with what its issuer said of it. Cloning copies a pointer.
 #[derive(Clone)]
@@ -75,6 +78,18 @@ impl Token {
         self.change(|inner| {
             inner.extras.insert(name.into(), value.into());
         })
+    }
+
+    /// Sets the authentication scheme that the token is sent with in place of `Bearer`, such as
+    /// `DPoP` (RFC 9449, section 7.1). Stores keep it with the extras.
+    pub fn with_scheme(self, scheme: impl Into<String>) -> Self {
+        self.with_extra(SCHEME, scheme.into())
+    }
+
+    /// The authentication scheme that the token is sent with.
+    pub fn scheme(&self) -> &str {
+        self.extra(SCHEME)
+            .map_or("Bearer", |scheme| scheme.expose_secret())
     }
 
     /// The access token.

@@ -295,7 +295,8 @@ impl TokenFetch {
                 "the source gave a token that has already ended",
             ));
         }
-        let mut builder = Credentials::builder().bearer(held.token.access().clone())?;
+        let mut builder = Credentials::builder()
+            .authorization(held.token.scheme(), held.token.access().clone())?;
         if let Some(end) = life.expires_at {
             builder = builder.expires_at(end);
         }

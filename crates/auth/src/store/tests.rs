@@ -1,1 +1,125 @@
 //! Promises that every store keeps.
+
+use std::sync::Arc;
+
+use super::MemoryStore;
+use crate::testing::check_store;
+
+#[tokio::test(start_paused = true)]
+async fn the_memory_store_keeps_the_rules() {
+    check_store(Arc::new(MemoryStore::new())).await.unwrap();
+}
+
+#[cfg(all(unix, feature = "file"))]
+mod files {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::store::{FileStore, Save, StoreErrorKind, TokenKey, TokenStore};
+    use crate::{Expiry, Principal, ServerId, Token};
+
+    fn key() -> TokenKey {
+        TokenKey::new(
+            ServerId::new("../../evil").unwrap(),
+            Principal::in_tenant("acme", "alice/../bob").unwrap(),
+        )
+    }
+
+    fn token() -> Token {
+        Token::new("canary-access")
+            .with_refresh_token("canary-\"refresh\"\\")
+            .with_expiry(Expiry::At(UNIX_EPOCH + Duration::from_secs(4_000_000_000)))
+    }
+
+    #[tokio::test]
+    async fn the_file_store_keeps_the_rules() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileStore::new(directory.path().join("new/tokens")).unwrap();
+        check_store(Arc::new(store)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn files_are_the_owners_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileStore::new(directory.path().join("tokens")).unwrap();
+        let kept = token();
+        let save = Save::new(&kept, UNIX_EPOCH);
+        store.save(&key(), save).await.unwrap();
+        let mut holders = 0;
+        for entry in fs::read_dir(store.directory()).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600, "{path:?}");
+            let content = fs::read_to_string(&path).unwrap();
+            holders += usize::from(content.contains("canary-access"));
+        }
+        assert_eq!(holders, 1);
+        let metadata = store.directory().metadata().unwrap();
+        assert_eq!(metadata.mode() & 0o777, 0o700);
+        let found = store.load(&key()).await.unwrap().unwrap();
+        assert_eq!(
+            found.token.refresh_token().unwrap().expose_secret(),
+            "canary-\"refresh\"\\"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokens");
+        let store = FileStore::new(&path).unwrap();
+        let kept = token();
+        store
+            .save(&key(), Save::new(&kept, UNIX_EPOCH))
+            .await
+            .unwrap();
+        let file = path.join(format!("{}.json", key().digest()));
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let error = store.load(&key()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Exposed);
+        assert!(!format!("{error} {error:?}").contains("canary"));
+        // A new login writes a new file, closed again.
+        store
+            .save(&key(), Save::new(&kept, UNIX_EPOCH))
+            .await
+            .unwrap();
+        assert!(store.load(&key()).await.unwrap().is_some());
+        fs::set_permissions(&path, Permissions::from_mode(0o770)).unwrap();
+        let error = FileStore::new(&path).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Exposed);
+    }
+
+    #[tokio::test]
+    async fn links_and_foreign_files_are_refused_unseen() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileStore::new(directory.path().join("tokens")).unwrap();
+        let kept = token();
+        let other = key().with_issuer("https://as.test");
+        store
+            .save(&other, Save::new(&kept, UNIX_EPOCH))
+            .await
+            .unwrap();
+        let file = |key: &TokenKey| store.directory().join(format!("{}.json", key.digest()));
+        fs::copy(file(&other), file(&key())).unwrap();
+        let error = store.load(&key()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        for content in [
+            "",
+            "{",
+            "canary",
+            "{\"version\":1,\"access_token\":\"canary\"}",
+        ] {
+            fs::write(file(&key()), content).unwrap();
+            let error = store.load(&key()).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+            assert!(!format!("{error} {error:?}").contains("canary"));
+        }
+        fs::remove_file(file(&key())).unwrap();
+        std::os::unix::fs::symlink(file(&other), file(&key())).unwrap();
+        let error = store.load(&key()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+}
