@@ -24,6 +24,12 @@ impl Fingerprint {
         Self(digest)
     }
 
+    /// The fingerprint of several together, in their order.
+    pub fn combined(parts: impl IntoIterator<Item = Self>) -> Self {
+        let parts: Vec<_> = parts.into_iter().collect();
+        Self::of(parts.iter().map(|part| &part.0[..]))
+    }
+
     /// The fingerprint of having no credentials at all.
     pub fn anonymous() -> Self {
         Self([0; 16])

@@ -20,7 +20,7 @@ mod counter;
 mod rotating;
 mod source;
 
-pub use clock::ManualClock;
+pub use clock::{ManualClock, PausedClock};
 pub use conformance::{Violations, check_provider, check_store};
 pub use counter::Counter;
 pub use rotating::RotatingIssuer;

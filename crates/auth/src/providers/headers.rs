@@ -34,6 +34,13 @@ impl Headers {
     }
 }
 
+/// Credentials that were made elsewhere and do not change.
+impl From<Credentials> for Headers {
+    fn from(credentials: Credentials) -> Self {
+        Self(credentials)
+    }
+}
+
 impl CredentialProvider for Headers {
     fn credentials<'a>(
         &'a self,

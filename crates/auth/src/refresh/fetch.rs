@@ -35,8 +35,9 @@ pub(super) struct TokenFetch {
 struct Held {
     token: Token,
     obtained_at: SystemTime,
-    /// Which writing of the store it is; `None` while it has not been stored.
+    /// Which writing of the store it is, or, while it has not been stored, which it comes after.
     revision: Option<Revision>,
+    saved: bool,
 }
 
 impl TokenFetch {
@@ -62,6 +63,7 @@ impl TokenFetch {
             if let Saved::Stored(revision) = store.save(key, save).await? {
                 self.hold(Held {
                     revision: Some(revision),
+                    saved: true,
                     ..held
                 });
             }
@@ -123,7 +125,7 @@ impl TokenFetch {
             return Ok(fetched);
         }
         let found = stored.as_ref().map(|stored| stored.revision);
-        let unsaved = self.held().filter(|held| held.revision.is_none());
+        let unsaved = self.held().filter(|held| !held.saved);
         let held = if let Some(unsaved) = unsaved {
             unsaved
         } else {
@@ -141,7 +143,10 @@ impl TokenFetch {
                     };
                 }
             };
-            let held = self.received(token, &context.clock);
+            let held = Held {
+                revision: found,
+                ..self.received(token, &context.clock)
+            };
             // From here on the old refresh token is worthless: if storing fails or the fetch is cut
             // off, the next one stores this instead of asking again.
             self.hold(held.clone());
@@ -169,6 +174,7 @@ impl TokenFetch {
                 Ok(Saved::Stored(revision)) => {
                     let held = Held {
                         revision: Some(revision),
+                        saved: true,
                         ..held.clone()
                     };
                     self.hold(held.clone());
@@ -226,6 +232,7 @@ impl TokenFetch {
             token: stored.token.clone(),
             obtained_at: stored.obtained_at,
             revision: Some(stored.revision),
+            saved: true,
         };
         let fetched = self.fetched(&held, &context.clock, true).ok()?;
         if context.refused == Some(fetched.credentials.fingerprint()) {
@@ -261,6 +268,7 @@ impl TokenFetch {
             token,
             obtained_at,
             revision: None,
+            saved: false,
         }
     }
 

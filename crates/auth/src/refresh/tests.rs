@@ -1,16 +1,20 @@
-//! Tokens in time: one refresh for all, early, shared failures, cancelled callers.
+//! Tokens in time: the rows of the threat list, on a paused or a manual clock.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+mod cancellation;
+mod failing;
+mod herd;
+mod lifetimes;
+mod rejections;
+mod sharing;
+
+use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
-use tokio::time::{Instant, advance, sleep};
 
+use crate::testing::ScriptedSource;
 use crate::{
-    AuthorizationRequired, CredentialError, CredentialErrorKind, CredentialProvider,
-    CredentialRequest, Credentials, MaybeReady, Principal, Recovery, RefreshingToken, Rejection,
-    ServerId, Token, TokenContext, TokenSource,
+    CredentialError, CredentialEvent, CredentialProvider, CredentialRequest, Credentials,
+    Principal, Recovery, RefreshingToken, Rejection, ServerId,
 };
 
 fn ids() -> (ServerId, Principal) {
@@ -27,6 +31,13 @@ async fn ask(provider: &dyn CredentialProvider) -> Result<Credentials, Credentia
         .await
 }
 
+/// What is given without waiting, if anything is.
+fn ask_now(provider: &dyn CredentialProvider) -> Option<Credentials> {
+    let (server, principal) = ids();
+    let request = CredentialRequest::new(&server, &principal);
+    provider.credentials(request).now().ok()?.ok()
+}
+
 async fn reject(
     provider: &dyn CredentialProvider,
     credentials: &Credentials,
@@ -37,83 +48,31 @@ async fn reject(
     provider.rejected(rejection).await
 }
 
-/// Counts, takes 100 ms, numbers its tokens.
-fn counting(count: &Arc<AtomicU32>, lifetime: Duration) -> impl TokenSource + 'static {
-    let count = Arc::clone(count);
-    move |_: TokenContext| {
-        let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-        async move {
-            sleep(Duration::from_millis(100)).await;
-            Ok(Token::new(format!("test-token-{number}")).expires_in(lifetime))
-        }
-    }
-}
-
-fn shows(credentials: &Credentials, token: &str) -> bool {
+fn is(credentials: &Credentials, token: &str) -> bool {
     *credentials == Credentials::bearer(token).unwrap()
 }
 
-async fn herd(callers: usize) {
-    let count = Arc::new(AtomicU32::new(0));
-    let provider = Arc::new(RefreshingToken::new(counting(
-        &count,
-        Duration::from_secs(3600),
-    )));
-    let all = |provider: &Arc<RefreshingToken>| {
-        let tasks: Vec<_> = (0..callers)
-            .map(|_| {
-                let provider = Arc::clone(provider);
-                tokio::spawn(async move { ask(&*provider).await.unwrap() })
-            })
-            .collect();
-        async move {
-            let mut found = Vec::new();
-            for task in tasks {
-                found.push(task.await.unwrap());
-            }
-            found
-        }
-    };
-    // E1: nobody has a token.
-    let first = all(&provider).await;
-    assert_eq!(count.load(Ordering::SeqCst), 1);
-    assert!(first.iter().all(|found| shows(found, "test-token-1")));
-    // E1: the token has ended.
-    advance(Duration::from_secs(3600)).await;
-    let second = all(&provider).await;
-    assert_eq!(count.load(Ordering::SeqCst), 2);
-    assert!(second.iter().all(|found| shows(found, "test-token-2")));
-    // E2: everybody's request was refused.
-    let tasks: Vec<_> = second
-        .into_iter()
-        .map(|refused| {
-            let provider = Arc::clone(&provider);
-            tokio::spawn(async move { reject(&*provider, &refused).await.unwrap() })
-        })
-        .collect();
-    for task in tasks {
-        assert_eq!(task.await.unwrap(), Recovery::Retry);
+/// A provider over the source with exact moments, and a diary of what it told.
+fn exact(source: &ScriptedSource) -> (Arc<RefreshingToken>, Arc<Mutex<Vec<String>>>) {
+    let diary = Arc::new(Mutex::new(Vec::new()));
+    let pen = Arc::clone(&diary);
+    let provider = RefreshingToken::new(source.clone())
+        .jitter(0.0)
+        .on_event(move |event| {
+            let line = match event {
+                CredentialEvent::Refreshed { reason, .. } => reason.as_str().to_owned(),
+                CredentialEvent::Adopted { .. } => "adopted".to_owned(),
+                CredentialEvent::RefreshFailed { error, .. } => format!("failed: {error}"),
+                CredentialEvent::Rejected { .. } => "401".to_owned(),
+            };
+            pen.lock().unwrap().push(line);
+        });
+    (Arc::new(provider), diary)
+}
+
+/// Lets tasks that are ready run.
+async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
     }
-    assert_eq!(count.load(Ordering::SeqCst), 3);
-    assert!(shows(&ask(&*provider).await.unwrap(), "test-token-3"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_hundred_callers_make_one_refresh() {
-    herd(200).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn five_thousand_callers_make_one_refresh() {
-    herd(5000).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_held_token_is_given_without_waiting() {
-    let count = Arc::new(AtomicU32::new(0));
-    let provider = RefreshingToken::new(counting(&count, Duration::from_secs(3600)));
-    ask(&provider).await.unwrap();
-    let (server, principal) = ids();
-    let request = CredentialRequest::new(&server, &principal);
-    assert!(provider.credentials(request).now().is_ok());
 }

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told.
+//! Clocks for tests: one that stands still until it is told, one that follows tokio's.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use crate::time::{Clock, Instant, SharedClock};
+use crate::time::{Clock, Instant, SharedClock, SystemClock};
 
 /// A clock that moves only when it is told to, each of its sides on its own. Clones are one clock.
 ///
@@ -78,5 +78,37 @@ impl Clock for ManualClock {
                 std::future::pending::<()>().await;
             }
         })
+    }
+}
+
+/// A clock whose calendar side follows tokio's time, so that under `tokio::time::pause` both sides
+/// move together.
+#[derive(Clone, Copy, Debug)]
+pub struct PausedClock {
+    begun: Instant,
+    wall: SystemTime,
+}
+
+impl PausedClock {
+    /// A clock that shows this calendar time now.
+    pub fn new(wall: SystemTime) -> Self {
+        Self {
+            begun: Instant::now(),
+            wall,
+        }
+    }
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.wall + self.begun.elapsed()
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        SystemClock.sleep_until(deadline)
     }
 }
