@@ -1,6 +1,9 @@
 //! The state behind a refreshed credential, without tasks and time of its own, so that a model
 //! checker can walk through it: what is held, who is fetching, what failed.
 
+#[cfg(all(test, loom))]
+mod model;
+
 #[cfg(loom)]
 use loom::sync::{Mutex, MutexGuard};
 use std::fmt;
