@@ -1,3 +1,4 @@
 //! Servers for tests, examples and benches.
 pub mod embedded;
+pub mod fault;
 pub mod real;

@@ -9,7 +9,9 @@ mod headers;
 mod incoming;
 mod rpc;
 mod session;
+mod slots;
 mod stateless;
+mod stream;
 mod telemetry;
 
 use std::fmt;
@@ -34,8 +36,10 @@ pub use self::builder::{HttpServerBuilder, TransportChoice};
 use self::era::{Era, Finder};
 use self::fault::Fault;
 use self::rpc::Rpc;
-use self::session::Sessions;
+use self::session::Session;
+use self::slots::Slots;
 use self::stateless::Discovery;
+use self::stream::Stream;
 use crate::client::{HttpClient, HttpUrl};
 
 /// How many farewells (cancellations, ended sessions) may be under way at once; each is bounded
@@ -74,7 +78,8 @@ pub(crate) struct Inner {
     pub(crate) capabilities: Value,
     pub(crate) limits: Limits,
     pub(crate) finder: Finder,
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: Slots<Session>,
+    pub(crate) streams: Slots<Stream>,
     /// What a server said of itself to everybody.
     pub(crate) shared_discovery: arc_swap::ArcSwapOption<Discovery>,
     /// Set once a server has kept a stream open behind its answer.
@@ -82,7 +87,7 @@ pub(crate) struct Inner {
     next_id: AtomicU64,
     farewells: TaskTracker,
     farewell_permits: Arc<Semaphore>,
-    this: Weak<Inner>,
+    pub(crate) this: Weak<Inner>,
 }
 
 impl HttpServer {
@@ -166,6 +171,7 @@ impl ToolServer for HttpServer {
 
     fn close<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            drop(self.0.streams.remove(&context.principal));
             self.0.end_session(context).await;
         })
     }
@@ -208,7 +214,7 @@ impl Inner {
             let outcome = match era {
                 Era::Stateless(version) => self.stateless(version, rpc, context, take).await,
                 Era::Session => self.in_session(rpc, context, take).await,
-                Era::Sse => Err(Error::config("HTTP+SSE is not there yet").into()),
+                Era::Sse => self.over_stream(rpc, context, take).await,
             };
             match outcome {
                 Ok(done) => Ok(Some(done)),
@@ -235,7 +241,7 @@ impl Inner {
             let listed = match era {
                 Era::Stateless(version) => self.list_stateless(version, discovery, context).await,
                 Era::Session => self.list_in_session(context).await,
-                Era::Sse => Err(Error::config("HTTP+SSE is not there yet").into()),
+                Era::Sse => self.list_over_stream(context).await,
             };
             match listed {
                 Ok(listing) => return Ok(listing),

@@ -92,7 +92,7 @@ impl Inner {
         }
         if response.is("text/event-stream") {
             let answered = Answered { response, sent };
-            return self.stream(reading, answered, &mut take).await;
+            return self.events(reading, answered, &mut take).await;
         }
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             return Err(no_answer(status).into());
@@ -154,7 +154,7 @@ impl Inner {
         Err(Error::protocol("the answer belongs to another request").into())
     }
 
-    async fn stream<T>(
+    async fn events<T>(
         &self,
         reading: Reading<'_>,
         mut answered: Answered,

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::era::Finder;
-use super::session::Sessions;
+use super::slots::Slots;
 use super::{FAREWELLS, HttpServer, Inner};
 use crate::client::{HttpClient, HttpUrl};
 
@@ -139,7 +139,8 @@ impl HttpServerBuilder {
             input: self.input,
             capabilities,
             finder: Finder::default(),
-            sessions: Sessions::new(limits.sessions),
+            sessions: Slots::new(limits.sessions),
+            streams: Slots::new(limits.sessions),
             limits,
             shared_discovery: arc_swap::ArcSwapOption::empty(),
             keeps_streams_open: AtomicBool::new(false),

@@ -174,8 +174,15 @@ impl Inner {
 }
 
 impl Inner {
-    async fn speaks_sse(&self, _: &CallContext) -> Result<bool, Error> {
-        Ok(false)
+    /// Whether a GET opens a stream that HTTP+SSE can be spoken over.
+    async fn speaks_sse(&self, context: &CallContext) -> Result<bool, Error> {
+        match self.stream(context, None).await {
+            Ok(_) => Ok(true),
+            Err(fault) => match fault.error().kind() {
+                ErrorKind::HttpStatus | ErrorKind::Protocol | ErrorKind::Timeout => Ok(false),
+                _ => Err(fault.into_error()),
+            },
+        }
     }
 }
 

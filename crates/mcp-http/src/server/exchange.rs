@@ -1,13 +1,16 @@
 //! One HTTP request with its credentials, repeated where that is known to be right.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use mcp_core::auth::{Challenge, CredentialRequest, Credentials, Recovery, Rejection};
 use mcp_core::{CallContext, Error, Failure, wire};
 
 use super::Inner;
 use super::fault::Fault;
 use crate::client::{HttpRequest, HttpResponse, HttpUrl, redirect};
+
+/// What a server wants in the next proof of possession (RFC 9449, section 9).
+static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What is sent, without its credentials.
 pub(crate) struct Exchange<'a> {
@@ -40,7 +43,8 @@ impl Inner {
     ) -> Result<Answered, Fault> {
         let mut redirected: Option<HttpUrl> = None;
         let mut hops = 0;
-        let (mut renewed, mut stepped_up, mut reconnected) = (false, false, false);
+        let (mut renewed, mut stepped_up, mut nonced) = (false, false, false);
+        let mut reconnected = false;
         let mut scopes: Vec<String> = Vec::new();
         loop {
             let url = redirected.as_ref().unwrap_or(exchange.url);
@@ -93,13 +97,21 @@ impl Inner {
                 redirected = Some(to);
                 continue;
             }
-            let tried = match status {
-                StatusCode::UNAUTHORIZED => &mut renewed,
-                StatusCode::FORBIDDEN => &mut stepped_up,
-                _ => return Ok(Answered { response, sent }),
-            };
+            if let Some(nonce) = response.headers().get(&DPOP_NONCE) {
+                self.provider.nonce(wanted, nonce);
+            }
+            if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                return Ok(Answered { response, sent });
+            }
             let challenges =
                 Challenge::parse(response.headers().get_all(header::WWW_AUTHENTICATE), &sent);
+            let lacks_nonce = |it: &Challenge| it.error() == Some("use_dpop_nonce");
+            // Each reason has one try of its own.
+            let tried = match status {
+                StatusCode::FORBIDDEN => &mut stepped_up,
+                _ if challenges.iter().any(lacks_nonce) => &mut nonced,
+                _ => &mut renewed,
+            };
             let may_recover = status == StatusCode::UNAUTHORIZED || !challenges.is_empty();
             if may_recover && !std::mem::replace(tried, true) {
                 let rejection = Rejection::new(wanted, &sent, status).challenges(&challenges);

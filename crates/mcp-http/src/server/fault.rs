@@ -107,6 +107,14 @@ impl Fault {
         matches!(self, Self::Status(status, _) if is_not_understood(*status))
     }
 
+    /// What the caller would see.
+    pub(crate) fn error(&self) -> &Error {
+        match self {
+            Self::Failed(error) | Self::Status(_, error) => error,
+            Self::Refused(refusal) => &refusal.error,
+        }
+    }
+
     /// For the caller.
     pub(crate) fn into_error(self) -> Error {
         match self {

@@ -1,10 +1,7 @@
 //! The dialect of 2025-03-26 to 2025-11-25: a handshake, then sessions, one per principal.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mcp_core::auth::Principal;
@@ -21,9 +18,6 @@ use super::fault::Fault;
 use super::headers;
 use super::rpc::{Input, Rpc};
 use super::stateless::{Capabilities, Implementation};
-
-/// A session that nobody uses is forgotten after this; servers forget them too.
-const IDLE: Duration = Duration::from_secs(30 * 60);
 
 /// What one principal has agreed on with the server.
 #[derive(Debug)]
@@ -48,42 +42,6 @@ impl Session {
                 headers::version(self.version),
             );
         }
-    }
-}
-
-/// The sessions of all principals, bounded in number and idle time.
-#[derive(Debug)]
-pub(crate) struct Sessions(moka::sync::Cache<Principal, Arc<Slot>>);
-
-/// The place of one principal's session.
-#[derive(Debug, Default)]
-struct Slot {
-    current: ArcSwapOption<Session>,
-    /// Held by whoever opens a session; the others wait for what comes of it.
-    opening: tokio::sync::Mutex<()>,
-    /// Counts failed openings, so that who waited for one shares its error.
-    failures: AtomicU64,
-    failure: Mutex<Option<Error>>,
-}
-
-impl Sessions {
-    pub(crate) fn new(limit: usize) -> Self {
-        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-        Self(
-            moka::sync::Cache::builder()
-                .max_capacity(limit)
-                .time_to_idle(IDLE)
-                .build(),
-        )
-    }
-
-    fn slot(&self, principal: &Principal) -> Arc<Slot> {
-        self.0.get_with_by_ref(principal, Arc::default)
-    }
-
-    /// Forgets the principal's session.
-    fn remove(&self, principal: &Principal) -> Option<Arc<Session>> {
-        self.0.remove(principal)?.current.load_full()
     }
 }
 
@@ -174,42 +132,14 @@ impl Inner {
         lost: Option<&Arc<Session>>,
         offer: ProtocolVersion,
     ) -> Result<Arc<Session>, Fault> {
-        let slot = self.sessions.slot(&context.principal);
-        let usable = || {
-            let current = slot.current.load_full()?;
-            let is_lost = lost.is_some_and(|lost| Arc::ptr_eq(lost, &current));
-            (!is_lost).then_some(current)
-        };
-        if let Some(session) = usable() {
-            return Ok(session);
-        }
-        let failures = slot.failures.load(Ordering::Acquire);
-        let _opening = slot.opening.lock().await;
-        if let Some(session) = usable() {
-            return Ok(session);
-        }
-        let failure = || slot.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.failures.load(Ordering::Acquire) != failures
-            && let Some(error) = failure().clone()
-        {
-            return Err(error.into());
-        }
-        match self.initialize(offer, context).await {
-            Ok(session) => {
-                let session = Arc::new(session);
-                slot.current.store(Some(Arc::clone(&session)));
-                Ok(session)
-            }
-            Err(fault) => {
-                slot.current.store(None);
-                *failure() = Some(match &fault {
-                    Fault::Failed(error) | Fault::Status(_, error) => error.clone(),
-                    Fault::Refused(refusal) => refusal.error.clone(),
-                });
-                slot.failures.fetch_add(1, Ordering::Release);
-                Err(fault)
-            }
-        }
+        let is_lost = |session: &Arc<Session>| lost.is_some_and(|lost| Arc::ptr_eq(lost, session));
+        self.sessions
+            .usable(
+                &context.principal,
+                |session| !is_lost(session),
+                self.initialize(offer, context),
+            )
+            .await
     }
 
     /// The handshake (2025-11-25, basic/lifecycle).
