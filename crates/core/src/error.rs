@@ -512,8 +512,18 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // The failure's own text is part of ours: its cause comes next.
-        self.0.failure.source()
+        // The failure's own text is part of ours: its cause comes next, as itself and not as the
+        // pointer that shares it, so that it can be downcast.
+        match &self.0.failure {
+            Failure::Config { source, .. }
+            | Failure::Connect { source, .. }
+            | Failure::Tls { source, .. }
+            | Failure::Protocol { source, .. }
+            | Failure::OutcomeUnknown { source } => source
+                .as_deref()
+                .map(|source| source as &(dyn StdError + 'static)),
+            failure => failure.source(),
+        }
     }
 }
 
@@ -555,9 +565,47 @@ struct StderrTail<'a>(&'a str);
 
 impl fmt::Display for StderrTail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.trim() {
-            "" => f.write_str("; it wrote nothing to standard error"),
-            tail => write!(f, "; it wrote: {tail}"),
+        const SHOWN: usize = 2048;
+        let tail = self.0.trim();
+        if tail.is_empty() {
+            return f.write_str("; it wrote nothing to standard error");
         }
+        // All of it is in the field; what a log needs is the end.
+        let start = tail.len().saturating_sub(SHOWN);
+        let start = (start..tail.len()).find(|&at| tail.is_char_boundary(at));
+        let shown = start.and_then(|start| tail.get(start..)).unwrap_or(tail);
+        let cut = if shown.len() < tail.len() { "…" } else { "" };
+        write!(f, "; it wrote: {cut}{shown}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_can_be_downcast() {
+        let error = Error::outcome_unknown(Error::cancelled());
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<Error>());
+        assert_eq!(cause.map(Error::kind), Some(ErrorKind::Cancelled));
+    }
+
+    #[test]
+    fn the_end_of_standard_error_is_shown_not_all_of_it() {
+        let exited = |stderr: &str| {
+            let status = "exit status: 1".to_owned();
+            let stderr = stderr.to_owned();
+            Error::from(Failure::ServerExited { status, stderr }).to_string()
+        };
+        assert!(exited(" \n").contains("wrote nothing"));
+        assert!(exited("bad token\n").ends_with("it wrote: bad token"));
+        let long = exited(&("é".repeat(60_000) + "bad token"));
+        assert!(
+            long.len() < 2_200 && long.ends_with("ébad token"),
+            "{}",
+            long.len()
+        );
     }
 }

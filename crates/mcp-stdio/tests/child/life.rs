@@ -1,0 +1,105 @@
+//! How a child ends, whatever happens around it.
+
+use std::time::Duration;
+
+use mcp_auth::time::Instant;
+use mcp_core::{Limits, Principal, ToolServer};
+use mcp_stdio::StdioServer;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_child_and_its_descendants_leave_on_close() {
+    let server = serving();
+    let pid = pid_of(&server, &context()).await;
+    let grandchild: i32 = say(&server, "grandchild").await.parse().unwrap();
+    server.close(&context()).await;
+    assert!(!exists(pid));
+    gone(grandchild).await;
+    // And it begins anew.
+    assert_ne!(pid_of(&server, &context()).await, pid);
+}
+
+#[tokio::test]
+async fn a_stubborn_child_is_killed_with_its_group() {
+    let mut limits = Limits::default();
+    limits.close_timeout = Duration::from_millis(100);
+    // Ignores the signal, and so does what it starts; goes on when its input ends.
+    let script = "trap '' TERM; \"$1\" serve; while :; do sleep 1000; done";
+    let server = StdioServer::builder("sh")
+        .args(["-c", script, "sh", FAULT_CHILD])
+        .limits(limits)
+        .terminate_grace(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let inner = pid_of(&server, &context()).await;
+    let outer = server
+        .diagnostics(&Principal::local())
+        .unwrap()
+        .pid
+        .unwrap();
+    let outer = i32::try_from(outer).unwrap();
+    assert_ne!(inner, outer);
+    let began = Instant::now();
+    server.close(&context()).await;
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    assert!(!exists(outer));
+    gone(inner).await;
+}
+
+#[test]
+fn dropped_outside_of_a_runtime_nothing_stays() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    // The runtime lives on and does the work.
+    let living = runtime();
+    let server = serving();
+    let pid = living.block_on(pid_of(&server, &context()));
+    drop(server);
+    living.block_on(gone(pid));
+    // The runtime goes first; the server is used in another one afterwards.
+    let (dying, server) = (runtime(), serving());
+    let pid = dying.block_on(pid_of(&server, &context()));
+    drop(dying);
+    assert!(!exists(pid));
+    let other = living.block_on(pid_of(&server, &context()));
+    assert_ne!(other, pid);
+    drop(server);
+    living.block_on(gone(other));
+    // A runtime of one thread that nobody drives any more.
+    let single = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let server = serving();
+    let pid = single.block_on(pid_of(&server, &context()));
+    drop(server);
+    drop(single);
+    assert!(!exists(pid));
+}
+
+#[test]
+fn a_panic_leaves_nothing() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let server = serving();
+            sender.send(pid_of(&server, &context()).await).unwrap();
+            panic!("on purpose");
+        });
+    });
+    let pid = receiver.recv().unwrap();
+    assert!(thread.join().is_err());
+    tokio::runtime::Runtime::new().unwrap().block_on(gone(pid));
+}
+
+#[tokio::test]
+async fn an_idle_child_is_stopped() {
+    let server = fault_child("serve")
+        .idle_timeout(Some(Duration::from_millis(50)))
+        .build()
+        .unwrap();
+    let pid = pid_of(&server, &context()).await;
+    gone(pid).await;
+    assert_ne!(pid_of(&server, &context()).await, pid);
+}

@@ -1,0 +1,15 @@
+//! A server in a child process: what it is given, what it says, how it ends.
+#![cfg(target_os = "linux")]
+
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
+mod failure;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod principals;
+#[cfg(test)]
+mod protocol;
+#[cfg(test)]
+mod support;
