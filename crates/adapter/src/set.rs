@@ -48,6 +48,8 @@ pub struct ToolSet {
     catalog: Arc<Catalog>,
     /// One for each server of the catalog, in its order.
     bindings: Arc<[Arc<Binding>]>,
+    /// What it was made with, if it is just what a builder made.
+    shape: Option<Arc<builder::Shape>>,
     ttl: Option<Duration>,
     cache_scope: CacheScope,
 }
@@ -77,6 +79,7 @@ impl ToolSet {
         Self {
             catalog: Catalog::shared(&servers, &unique(&tools, &bindings)),
             bindings: bindings.into(),
+            shape: None,
             ttl: sets.iter().filter_map(|set| set.ttl).min(),
             cache_scope: if private {
                 CacheScope::Private
@@ -186,6 +189,7 @@ impl ToolSet {
         let catalog = Catalog::shared(&self.catalog.servers, &kept.collect::<Vec<_>>());
         Self {
             catalog,
+            shape: None,
             ..self.clone()
         }
     }
@@ -268,6 +272,7 @@ impl FromIterator<AgentTool> for ToolSet {
         Self {
             catalog: Catalog::shared(&servers, &unique(&listed, &bindings)),
             bindings: bindings.into(),
+            shape: None,
             ttl: None,
             cache_scope: CacheScope::Private,
         }

@@ -23,10 +23,40 @@ type Filter = Arc<dyn Fn(&ToolDefinition) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct ToolSetBuilder {
     binding: Binding,
+    shape: Arc<Shape>,
+}
+
+/// Which tools, and under which names: what decides a set's content, given a listing.
+#[derive(Clone, Default)]
+pub(crate) struct Shape {
     prefix: String,
-    enabled: Option<Arc<HashSet<String>>>,
-    disabled: Arc<HashSet<String>>,
+    enabled: Option<HashSet<String>>,
+    disabled: HashSet<String>,
     filter: Option<Filter>,
+}
+
+impl Shape {
+    /// Whether it makes the same of every listing. Closures are the same when they are one.
+    fn same(&self, other: &Self) -> bool {
+        let same_filter = match (&self.filter, &other.filter) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        same_filter
+            && self.prefix == other.prefix
+            && self.enabled == other.enabled
+            && self.disabled == other.disabled
+    }
+
+    fn wants(&self, definition: &ToolDefinition) -> bool {
+        let name = definition.name();
+        self.enabled
+            .as_ref()
+            .is_none_or(|enabled| enabled.contains(name))
+            && !self.disabled.contains(name)
+            && self.filter.as_ref().is_none_or(|filter| filter(definition))
+    }
 }
 
 impl ToolSet {
@@ -34,10 +64,7 @@ impl ToolSet {
     pub fn builder(server: Arc<dyn ToolServer>) -> ToolSetBuilder {
         ToolSetBuilder {
             binding: Binding::new(server),
-            prefix: String::new(),
-            enabled: None,
-            disabled: Arc::default(),
-            filter: None,
+            shape: Arc::default(),
         }
     }
 }
@@ -75,20 +102,21 @@ impl ToolSetBuilder {
     /// A prefix of every exposed name, such as `gh_`: at most 32 letters, digits, `_` and `-`.
     /// The names on the server and of the parameter models stay.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
+        Arc::make_mut(&mut self.shape).prefix = prefix.into();
         self
     }
 
     /// Only these tools, by their names on the server. One that the server does not have is reported
     /// as skipped.
     pub fn enabled(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.enabled = Some(Arc::new(names.into_iter().map(Into::into).collect()));
+        let names = names.into_iter().map(Into::into).collect();
+        Arc::make_mut(&mut self.shape).enabled = Some(names);
         self
     }
 
     /// Not these tools, by their names on the server.
     pub fn disabled(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.disabled = Arc::new(names.into_iter().map(Into::into).collect());
+        Arc::make_mut(&mut self.shape).disabled = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -98,7 +126,7 @@ impl ToolSetBuilder {
         mut self,
         filter: impl Fn(&ToolDefinition) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.filter = Some(Arc::new(filter));
+        Arc::make_mut(&mut self.shape).filter = Some(Arc::new(filter));
         self
     }
 
@@ -112,12 +140,39 @@ impl ToolSetBuilder {
         self.build(listing.map_err(|error| error.at_server(server))?)
     }
 
+    /// The server whose tools are wanted.
+    pub fn server(&self) -> &Arc<dyn ToolServer> {
+        &self.binding.server
+    }
+
+    /// On whose behalf, if that was said.
+    pub fn bound_principal(&self) -> Option<&Principal> {
+        self.binding.principal.as_ref()
+    }
+
+    /// A set that was made before, bound as this builder binds: its server handle, principal,
+    /// timeout and middleware. `None` when this builder would choose or name tools differently, or
+    /// the set is not one builder's alone. Whether the principal may see the set is the caller's to
+    /// know.
+    pub fn rebind(&self, set: &ToolSet) -> Option<ToolSet> {
+        let shape = set.shape.as_ref()?;
+        let same_server = match &*set.catalog.servers {
+            [only] => only.id == *self.binding.server.id(),
+            _ => false,
+        };
+        let same = Arc::ptr_eq(shape, &self.shape) || shape.same(&self.shape);
+        (same && same_server).then(|| ToolSet {
+            bindings: Arc::from([Arc::new(self.binding.clone())]),
+            ..set.clone()
+        })
+    }
+
     /// Makes the set of a listing.
     ///
     /// # Errors
     /// [`Failure::Config`](mcp_core::Failure::Config) when the prefix cannot stand in a name.
     pub fn build(&self, listing: ToolListing) -> Result<ToolSet, Error> {
-        names::check_prefix(&self.prefix)?;
+        names::check_prefix(&self.shape.prefix)?;
         let server = self.binding.server.id();
         let mut skipped = listing.skipped;
         let mut seen = HashSet::with_capacity(listing.tools.len());
@@ -126,11 +181,12 @@ impl ToolSetBuilder {
             if !seen.insert(definition.name()) {
                 let reason = "another tool has the same name";
                 skipped.push(SkippedTool::new(definition.name(), reason));
-            } else if self.wants(definition) {
+            } else if self.shape.wants(definition) {
                 kept.push(definition);
             }
         }
         let mut missing: Vec<_> = self
+            .shape
             .enabled
             .iter()
             .flat_map(|enabled| enabled.iter())
@@ -143,7 +199,7 @@ impl ToolSetBuilder {
         }
         let wishes: Vec<String> = kept
             .iter()
-            .map(|definition| format!("{}{}", self.prefix, definition.name()))
+            .map(|definition| format!("{}{}", self.shape.prefix, definition.name()))
             .collect();
         let wanted: Vec<Wanted<'_>> = kept
             .iter()
@@ -167,18 +223,10 @@ impl ToolSetBuilder {
         Ok(ToolSet {
             catalog: Catalog::shared(&[loaded], &tools),
             bindings: Arc::from([Arc::new(self.binding.clone())]),
+            shape: Some(Arc::clone(&self.shape)),
             ttl: listing.ttl,
             cache_scope: listing.cache_scope,
         })
-    }
-
-    fn wants(&self, definition: &ToolDefinition) -> bool {
-        let name = definition.name();
-        self.enabled
-            .as_ref()
-            .is_none_or(|enabled| enabled.contains(name))
-            && !self.disabled.contains(name)
-            && self.filter.as_ref().is_none_or(|filter| filter(definition))
     }
 }
 
@@ -189,10 +237,10 @@ impl fmt::Debug for ToolSetBuilder {
             .field("principal", &self.binding.principal)
             .field("timeout", &self.binding.timeout)
             .field("middleware", &self.binding.middleware)
-            .field("prefix", &self.prefix)
-            .field("enabled", &self.enabled)
-            .field("disabled", &self.disabled)
-            .field("filter", &self.filter.is_some())
+            .field("prefix", &self.shape.prefix)
+            .field("enabled", &self.shape.enabled)
+            .field("disabled", &self.shape.disabled)
+            .field("filter", &self.shape.filter.is_some())
             .finish()
     }
 }

@@ -181,3 +181,25 @@ async fn hand_made_tools_stand_beside_loaded_ones() {
     assert_eq!(tool.param_model_name(), "t_Input");
     assert_eq!(tool.call(()).await.unwrap().text(), "own");
 }
+
+#[tokio::test]
+async fn a_set_is_bound_anew_where_it_would_be_the_same() {
+    let server = Echo::new("s", &["a", "b"]);
+    let (alice, bob) = (
+        Principal::new("alice").unwrap(),
+        Principal::new("bob").unwrap(),
+    );
+    let hers = builder(&server).principal(alice).disabled(["b"]);
+    let set = hers.build(server.listing()).unwrap();
+    let his = builder(&server).principal(bob).disabled(["b"]);
+    let rebound = his.rebind(&set).unwrap();
+    assert_eq!(
+        rebound.get("a").unwrap().call(()).await.unwrap().text(),
+        "a({}) for bob"
+    );
+    assert!(builder(&server).rebind(&set).is_none());
+    assert!(his.prefix("x_").rebind(&set).is_none());
+    let elsewhere = Echo::new("other", &["a", "b"]);
+    assert!(builder(&elsewhere).disabled(["b"]).rebind(&set).is_none());
+    assert!(hers.rebind(&set.retain(|_| false)).is_none());
+}

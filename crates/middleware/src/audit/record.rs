@@ -1,0 +1,117 @@
+//! What is kept of a call.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mcp_core::auth::Fingerprint;
+use mcp_core::{ErrorKind, Principal, ServerId};
+use serde::Serialize;
+
+/// One call, ended. Holds neither arguments nor results nor credentials.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AuditRecord {
+    /// The shape of the record: [`AuditRecord::VERSION`].
+    pub version: u32,
+    /// When the call began.
+    pub at: SystemTime,
+    /// On whose behalf.
+    pub principal: Principal,
+    /// The server, by its name here.
+    pub server: ServerId,
+    /// The tool, by the name that the model knows.
+    pub tool: String,
+    /// The parameter model, which holds the tool's name on its server.
+    pub param_model: String,
+    /// Which credentials went with the last attempt: to be compared within this process only.
+    pub credentials: Option<Fingerprint>,
+    /// A digest of the arguments, where that was asked for.
+    pub arguments_digest: Option<String>,
+    /// How it ended.
+    pub outcome: AuditOutcome,
+    /// The kind of the error, if it ended with one.
+    pub error_kind: Option<ErrorKind>,
+    /// How long it took, middleware included.
+    pub duration: Duration,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// The trace that it belonged to.
+    pub trace_id: Option<String>,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum AuditOutcome {
+    /// With an output.
+    Ok,
+    /// With an output that reports failure (`isError`).
+    ToolError,
+    /// Not made: a middleware or policy said no.
+    Denied,
+    /// Cancelled by its token.
+    Cancelled,
+    /// Dropped by who was waiting for it.
+    Dropped,
+    /// With any other error.
+    Failed,
+}
+
+impl AuditOutcome {
+    /// The stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl AuditRecord {
+    /// The version that this crate writes.
+    pub const VERSION: u32 = 1;
+
+    /// The record as one line of JSON, without the line break.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            version: u32,
+            at_unix_ms: u128,
+            tenant: Option<&'a str>,
+            user: &'a str,
+            server: &'a str,
+            tool: &'a str,
+            param_model: &'a str,
+            credentials: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            arguments_digest: Option<&'a str>,
+            outcome: &'static str,
+            error_kind: Option<&'static str>,
+            duration_ms: f64,
+            attempts: u32,
+            trace_id: Option<&'a str>,
+        }
+        let since_epoch = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let line = Line {
+            version: self.version,
+            at_unix_ms: since_epoch.as_millis(),
+            tenant: self.principal.tenant(),
+            user: self.principal.user(),
+            server: self.server.as_str(),
+            tool: &self.tool,
+            param_model: &self.param_model,
+            credentials: self.credentials.map(|credentials| credentials.to_string()),
+            arguments_digest: self.arguments_digest.as_deref(),
+            outcome: self.outcome.as_str(),
+            error_kind: self.error_kind.map(ErrorKind::as_str),
+            duration_ms: self.duration.as_secs_f64() * 1e3,
+            attempts: self.attempts,
+            trace_id: self.trace_id.as_deref(),
+        };
+        // Text and numbers always serialise.
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+}

@@ -1,0 +1,227 @@
+//! What an auditor would miss.
+
+use std::io;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use mcp_core::{Failure, Principal, TraceContext};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::*;
+use crate::before_call;
+use crate::testing::{Answer, Scripted, echo};
+
+/// Log lines, for looking at.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(lines.clone())
+            .with_ansi(false)
+            .with_max_level(tracing::Level::TRACE)
+            .finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).unwrap()
+    }
+}
+
+/// Keeps records, or does not.
+#[derive(Debug)]
+struct Kept(mpsc::Sender<AuditRecord>, Arc<AtomicSwitch>);
+
+type AtomicSwitch = std::sync::atomic::AtomicBool;
+
+impl AuditSink for Kept {
+    fn write(&mut self, record: &AuditRecord) -> io::Result<()> {
+        if self.1.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(io::Error::other("disk full"));
+        }
+        self.0.send(record.clone()).map_err(io::Error::other)
+    }
+}
+
+fn audited(policy: SinkPolicy) -> (Audit, mpsc::Receiver<AuditRecord>, Arc<AtomicSwitch>) {
+    let (sender, receiver) = mpsc::channel();
+    let broken = Arc::new(AtomicSwitch::new(false));
+    let sink = Kept(sender, Arc::clone(&broken));
+    (Audit::new().sink(sink, policy).unwrap(), receiver, broken)
+}
+
+fn next(records: &mpsc::Receiver<AuditRecord>) -> AuditRecord {
+    records.recv_timeout(Duration::from_secs(5)).unwrap()
+}
+
+#[tokio::test]
+async fn mcp_tools_are_announced_and_others_pass() {
+    let (lines, _guard) = Lines::listen();
+    let own = AgentTool::local("add", "", &json!({}), |_: Value| async { Ok("3") }).unwrap();
+    let audit = Audit::new();
+    let (own, mcp) = (
+        own.with_middleware(audit.clone()),
+        echo().with_middleware(audit),
+    );
+    assert_eq!(own.call(()).await.unwrap().text(), "3");
+    assert_eq!(lines.text(), "");
+    mcp.call(json!({ "secret": "canary-argument" }))
+        .await
+        .unwrap();
+    let text = lines.text();
+    assert!(
+        text.lines()
+            .next()
+            .unwrap()
+            .contains(r#"mcp_call tool="echo""#),
+        "{text}"
+    );
+    assert!(
+        text.contains("mcp_call_end") && text.contains(r#"outcome="ok""#),
+        "{text}"
+    );
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[tokio::test]
+async fn a_record_tells_who_what_and_how() {
+    let (audit, records, _) = audited(SinkPolicy::Drop);
+    let server = Scripted::new("s", [Answer::Sent(Error::protocol("broken"))]);
+    let alice = Principal::in_tenant("acme", "alice").unwrap();
+    let tool = server.tool(&json!({})).with_principal(alice.clone());
+    let tool = tool.with_middleware(audit.digest_arguments([7; 32]));
+    let trace = TraceContext::new(format!("00-{}-{}-01", "a".repeat(32), "b".repeat(16)));
+    let context = tool.context().with_trace(trace.unwrap());
+    let arguments = json!({ "secret": "canary-argument" });
+    assert!(tool.call_with(&arguments, &context).await.is_err());
+    let record = next(&records);
+    assert_eq!(record.principal, alice);
+    assert_eq!((record.server.as_str(), record.tool.as_str()), ("s", "t"));
+    assert_eq!(record.param_model, "MCP_t_Input");
+    assert_eq!(record.outcome, AuditOutcome::Failed);
+    assert_eq!(record.error_kind, Some(ErrorKind::Protocol));
+    assert_eq!(record.attempts, 1);
+    assert!(record.credentials.is_some());
+    assert_eq!(record.trace_id, Some("a".repeat(32)));
+    assert_eq!(record.arguments_digest.as_ref().map(String::len), Some(32));
+    let line = record.to_json();
+    let read: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(read["user"], "alice");
+    assert_eq!(read["tenant"], "acme");
+    assert_eq!(read["error_kind"], "protocol");
+    assert!(
+        !line.contains("canary") && !line.contains("test-token"),
+        "{line}"
+    );
+    assert!(!format!("{record:?}").contains("test-token"));
+}
+
+#[tokio::test]
+async fn denials_and_dropped_calls_are_recorded() {
+    let (audit, records, _) = audited(SinkPolicy::Drop);
+    let server = Scripted::new("s", [Answer::Never]);
+    let tool = server.tool(&json!({})).with_middleware(audit);
+    let denying = tool.with_middleware(before_call("rule", |call| {
+        let by = before_call("rule", |_| Ok(Flow::Continue));
+        Err(call.denied_by(&by, "no"))
+    }));
+    assert!(denying.call(()).await.is_err());
+    assert_eq!(next(&records).outcome, AuditOutcome::Denied);
+    let soon = tokio::time::timeout(Duration::from_millis(1), tool.call(())).await;
+    assert!(soon.is_err());
+    let record = next(&records);
+    assert_eq!(
+        (record.outcome, record.attempts),
+        (AuditOutcome::Dropped, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_failing_sink_denies_until_it_works_again() {
+    let (audit, records, broken) = audited(SinkPolicy::Deny);
+    let server = Scripted::new("s", []);
+    let tool = server.tool(&json!({})).with_middleware(audit.clone());
+    broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    tool.call(()).await.unwrap();
+    audit.flush().await;
+    let error = tool.call(()).await.unwrap_err();
+    assert!(matches!(error.failure(), Failure::Denied { .. }), "{error}");
+    assert_eq!(server.calls(), 1);
+    audit.flush().await;
+    broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    // The denial is a record; once it is kept, calls go on.
+    assert!(tool.call(()).await.is_err());
+    assert_eq!(next(&records).outcome, AuditOutcome::Denied);
+    audit.flush().await;
+    tool.call(()).await.unwrap();
+    assert_eq!(audit.lost(), 2);
+}
+
+#[tokio::test]
+async fn a_blocked_sink_holds_up_nobody() {
+    #[derive(Debug)]
+    struct Blocked(mpsc::Receiver<()>);
+    impl AuditSink for Blocked {
+        fn write(&mut self, _record: &AuditRecord) -> io::Result<()> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+    }
+    let (release, blocked) = mpsc::channel();
+    let audit = Audit::new()
+        .sink(Blocked(blocked), SinkPolicy::Drop)
+        .unwrap();
+    let tool = echo().with_middleware(audit.clone());
+    for _ in 0..1_200 {
+        tool.call(()).await.unwrap();
+    }
+    // The queue, and the one that the sink is at.
+    assert!(
+        (1_200 - 1_026..=1_200 - 1_024).contains(&audit.lost()),
+        "{}",
+        audit.lost()
+    );
+    drop(release);
+}
+
+#[tokio::test]
+async fn lines_of_json_are_written_when_the_audit_ends() {
+    let lines = Lines::default();
+    let audit = Audit::new()
+        .sink(JsonLines::new(lines.clone()), SinkPolicy::Drop)
+        .unwrap();
+    let tool = echo().with_middleware(audit.clone());
+    for _ in 0..3 {
+        tool.call(()).await.unwrap();
+    }
+    audit.flush().await;
+    let text = lines.text();
+    assert_eq!(text.lines().count(), 3);
+    for line in text.lines() {
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap()["version"], 1);
+    }
+}
