@@ -1,2 +1,67 @@
-//! A command to list and call the tools of MCP servers, and to say why a server does not answer.
-fn main() {}
+//! `mcpt`: list and call the tools of MCP servers from a shell.
+//!
+//! One module per command (`tools`, `call` with `repeat`); what they find is printed by `render`.
+//! `servers` says which servers are meant, `connect` loads their tools, `exit` turns kinds of
+//! errors into exit codes.
+
+mod args;
+mod arguments;
+mod argv;
+mod call;
+mod connect;
+mod exit;
+mod failure;
+mod latency;
+mod logging;
+mod render;
+mod repeat;
+mod runtime;
+mod servers;
+mod terminal;
+mod tools;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::terminal::Look;
+
+fn main() -> ExitCode {
+    let argv: Vec<_> = std::env::args_os().collect();
+    let json = argv::wants_json(&argv);
+    let argv = argv::command_first(argv, &Cli::command());
+    let exit = match Cli::try_parse_from(argv) {
+        Ok(cli) => {
+            logging::start();
+            match &cli.command {
+                Command::Tools(args) => tools::run(args),
+                Command::Call(args) => call::run(args),
+            }
+        }
+        Err(error) => usage(&error, json),
+    };
+    exit.into()
+}
+
+/// Help, or what is wrong with the command line.
+fn usage(error: &clap::Error, json: bool) -> Exit {
+    let _reader_may_be_gone = error.print();
+    if !error.use_stderr() {
+        return Exit::Done;
+    }
+    if json {
+        let words = error.to_string();
+        let first = words.split("\n\n").next().unwrap_or_default();
+        let message = first.trim_start_matches("error: ").trim().to_owned();
+        let failure = Failure {
+            kind: "config",
+            message,
+        };
+        terminal::print(&render::failed(&failure, Look::of_stdout()));
+    }
+    Exit::Usage
+}

@@ -1,5 +1,6 @@
 //! An object of the file, field by field: what is read is checked, what is left is unknown.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,6 +168,12 @@ impl<'a> Field<'a> {
         let reference = tree
             .and_then(SecretRef::deserialize)
             .map_err(|error| self.wrong(error.to_string()))?;
+        // Relative paths start at the folder of the file that they stand in.
+        let folder = self.place.file.as_deref().and_then(Path::parent);
+        let reference = match (folder, reference.path()) {
+            (Some(folder), Some(path)) => SecretRef::file(folder.join(path)),
+            _ => reference,
+        };
         Ok(ConfiguredSecret::at(reference, self.place.clone()))
     }
 

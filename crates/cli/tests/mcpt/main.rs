@@ -1,0 +1,6 @@
+//! The built command against a real server over HTTP and as a child.
+
+mod bad_input;
+mod calls;
+mod command;
+mod lists;
