@@ -30,7 +30,7 @@ async fn a_result_is_a_document() {
     assert_eq!(document["server"], "adhoc");
     assert_eq!(document["tool"], "add");
     assert_eq!(document["status"], "ok");
-    assert_eq!(document["content"][0]["text"], "3.0");
+    assert_eq!(document["content"][0]["text"], "3");
     assert_eq!(document["structured_content"], json!({ "sum": 3.0 }));
     assert_eq!(document["protocol_version"], "2026-07-28");
     assert_eq!(document["attempts"], 1);
@@ -57,7 +57,7 @@ async fn arguments_come_from_files_and_standard_input_too() {
         let ran = call(&["add", "--args", given], input).await;
         assert_eq!(
             (ran.code, ran.stdout.as_str()),
-            (0, "42.0\n"),
+            (0, "42\n"),
             "{}",
             ran.stderr
         );

@@ -188,7 +188,7 @@ impl AuthConfig {
                     .map(Self::OAuth);
             }
         };
-        let mut fields = Fields::of(field.node(), field.place(), known)?;
+        let mut fields = Fields::of(field.node(), field.place(), known, warnings)?;
         fields.take("type");
         let read = if matches!(kind, Kind::Bearer) {
             let token = fields.read("token", Field::secret)?;
@@ -197,14 +197,13 @@ impl AuthConfig {
             let command = fields.read("command", Field::command_line)?;
             Self::Command(command.ok_or_else(|| missing("command"))?)
         };
-        fields.finish(warnings);
         Ok(read)
     }
 }
 
 impl OAuthConfig {
     fn read(field: &Field<'_>, warnings: &mut Vec<ConfigWarning>) -> Result<Self, ConfigError> {
-        let mut fields = Fields::of(field.node(), field.place(), OAUTH_FIELDS)?;
+        let mut fields = Fields::of(field.node(), field.place(), OAUTH_FIELDS, warnings)?;
         fields.take("type");
         let text = |fields: &mut Fields<'_>, name| fields.read(name, Field::plain);
         let secret = |fields: &mut Fields<'_>, name| fields.read(name, Field::secret);
@@ -234,7 +233,6 @@ impl OAuthConfig {
                 .map(|idp| Self::read(&idp, warnings).map(Box::new))
                 .transpose()?,
         };
-        fields.finish(warnings);
         Ok(read)
     }
 }

@@ -27,11 +27,13 @@ pub(crate) struct Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of the object at this place. A field that is `null` counts as absent.
+    /// The fields of the object at this place; warns of those that nobody knows. A field that is
+    /// `null` counts as absent.
     pub(crate) fn of(
         node: Node<'a>,
         place: &Place,
         known: &'static [&'static str],
+        warnings: &mut Vec<ConfigWarning>,
     ) -> Result<Self, ConfigError> {
         let object = Field {
             name: String::new(),
@@ -41,12 +43,16 @@ impl<'a> Fields<'a> {
                 ..place.clone()
             },
         };
-        let entries = object.entries()?;
-        let present = |field: &Field<'_>| field.node.shape() != Shape::Null;
-        Ok(Self {
-            entries: entries.into_iter().filter(present).collect(),
-            known,
-        })
+        let mut entries = object.entries()?;
+        for field in entries
+            .iter()
+            .filter(|field| !known.contains(&field.name.as_str()))
+        {
+            let place = field.place.clone();
+            warnings.push(ConfigWarning::unknown_field(place, &field.name, known));
+        }
+        entries.retain(|field| field.node.shape() != Shape::Null);
+        Ok(Self { entries, known })
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -73,15 +79,12 @@ impl<'a> Fields<'a> {
         self.take(name).map(|field| read(&field)).transpose()
     }
 
-    /// Warns of the fields that are left.
+    /// Warns of known fields that nobody asked for.
     pub(crate) fn finish(self, warnings: &mut Vec<ConfigWarning>) {
-        for field in self.entries {
-            let known = self.known.contains(&field.name.as_str());
-            warnings.push(if known {
-                ConfigWarning::new(field.place, "has no effect on a server of this type")
-            } else {
-                ConfigWarning::unknown_field(field.place, &field.name, self.known)
-            });
+        let left = self.entries.into_iter();
+        for field in left.filter(|field| self.known.contains(&field.name.as_str())) {
+            let problem = "has no effect on a server of this type";
+            warnings.push(ConfigWarning::new(field.place, problem));
         }
     }
 }

@@ -127,9 +127,8 @@ impl Config {
             };
             ConfigError::new(place, format!("not JSON: {}", error.problem))
         })?;
-        let mut fields = Fields::of(node, &place, FIELDS)?;
         let mut config = Self::default();
-        fields.take("$schema");
+        let mut fields = Fields::of(node, &place, FIELDS, &mut config.warnings)?;
         let lists = [fields.take("mcpServers"), fields.take("servers")];
         if lists.iter().all(Option::is_none) {
             let near = fields
@@ -151,7 +150,6 @@ impl Config {
                 return Err(entry.wrong("stands in both `mcpServers` and `servers`"));
             }
         }
-        fields.finish(&mut config.warnings);
         Ok(config)
     }
 

@@ -233,7 +233,8 @@ impl ServerLoader {
         };
         for next in all {
             let combined = Combined::new(provider, next);
-            provider = Arc::new(combined.map_err(|error| self.wrong("headers", error.to_string()))?);
+            provider =
+                Arc::new(combined.map_err(|error| self.wrong("headers", error.to_string()))?);
         }
         Ok(Some(provider))
     }

@@ -165,7 +165,7 @@ impl ServerConfig {
             field: None,
             ..entry.place().clone()
         };
-        let mut fields = Fields::of(entry.node(), &place, FIELDS)?;
+        let mut fields = Fields::of(entry.node(), &place, FIELDS, warnings)?;
         let endpoint = match kind(&mut fields, &place)? {
             Kind::Http(transport) => {
                 Endpoint::Http(HttpConfig::read(&mut fields, &place, transport, warnings)?)

@@ -230,15 +230,15 @@ fn unknown_fields_are_warned_about_with_the_nearest_name() {
             r#"{"url":"http://h/","header":{},"auth":{"type":"bearer","token":"${T}","tokn":1}}"#
         ),
         [
-            "line 1: server `one`, field `auth.tokn`: unknown field; did you mean `token`?",
             "line 1: server `one`, field `header`: unknown field; did you mean `headers`?",
+            "line 1: server `one`, field `auth.tokn`: unknown field; did you mean `token`?",
         ]
     );
     assert_eq!(
         warnings(r#"{"command":"x","headers":{},"autoApprove":[]}"#),
         [
-            "line 1: server `one`, field `headers`: has no effect on a server of this type",
             "line 1: server `one`, field `autoApprove`: unknown field",
+            "line 1: server `one`, field `headers`: has no effect on a server of this type",
         ]
     );
 }
