@@ -18,6 +18,6 @@ mod jwt;
 mod tethered;
 
 pub use everything::{EverythingServer, everything_stdio};
-pub use fastmcp::FastMcpServer;
+pub use fastmcp::{FastMcpServer, fastmcp_stdio};
 pub use filesystem::filesystem_stdio;
 pub use jwt::Jwt;

@@ -52,3 +52,14 @@ impl FastMcpServer {
         self.process.output()
     }
 }
+
+/// Program and arguments of a server over stdio that speaks only 2026-07-28 once it was asked
+/// `server/discover`. Tools: `add` adds the integers `a` and `b`, `variable` gives the environment
+/// variable `name`, or nothing.
+///
+/// # Panics
+/// When the server is not installed.
+#[track_caller]
+pub fn fastmcp_stdio() -> (String, Vec<String>) {
+    (or_fail(python()), vec![or_fail(script("stdio_server.py"))])
+}
