@@ -20,6 +20,7 @@ use crate::{EnvPolicy, EnvValue, Restart, StdioServer};
 
 const DEFAULT_MAX_CHILDREN: usize = 64;
 const DEFAULT_IDLE: Duration = Duration::from_secs(30 * 60);
+const DEFAULT_RECHECK: Duration = Duration::from_secs(30);
 const DEFAULT_TERMINATE: Duration = Duration::from_secs(2);
 
 /// Describes a [`StdioServer`]. Nothing is started before its first use.
@@ -33,6 +34,7 @@ pub struct StdioServerBuilder {
     settings: Settings,
     restart: Restart,
     max_children: usize,
+    recheck: Duration,
     idle: Option<Duration>,
     terminate: Duration,
     on_stderr: Option<Arc<StderrHandler>>,
@@ -52,6 +54,7 @@ impl StdioServerBuilder {
             settings: Settings::default(),
             restart: Restart::default(),
             max_children: DEFAULT_MAX_CHILDREN,
+            recheck: DEFAULT_RECHECK,
             idle: Some(DEFAULT_IDLE),
             terminate: DEFAULT_TERMINATE,
             on_stderr: None,
@@ -160,6 +163,14 @@ impl StdioServerBuilder {
         self
     }
 
+    /// How long the values behind secret references (variables, files, commands) are taken to be what
+    /// they were when a child was started. Looked at again at the next use; when one has changed, the
+    /// child is replaced as for a rotated credential. Default 30 s.
+    pub fn recheck_secrets(mut self, after: Duration) -> Self {
+        self.recheck = after;
+        self
+    }
+
     /// A child that nobody used for so long is stopped; `None` is never. Default 30 min.
     pub fn idle_timeout(mut self, idle: Option<Duration>) -> Self {
         self.idle = idle;
@@ -216,6 +227,7 @@ impl StdioServerBuilder {
             settings: self.settings,
             restart: self.restart,
             max_children: self.max_children,
+            recheck: self.recheck,
             care,
         })))
     }

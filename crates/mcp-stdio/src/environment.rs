@@ -50,7 +50,8 @@ const CLEAN: &[&str] = &[
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum EnvValue {
-    /// A secret, or a reference to one, resolved when a child is started.
+    /// A secret, or a reference to one, resolved when a child is started and looked at again from
+    /// time to time.
     Secret(SecretRef),
     /// The principal's own credential: the token of its `Authorization: Bearer` header, or the
     /// value of its only other header. Asked for at each use; when it has changed, the child is

@@ -17,9 +17,6 @@ use crate::program::Program;
 use crate::restart::{Crashes, Restart};
 use crate::supervise::{Care, supervise};
 
-/// How long the values behind secret references are taken to be what they were.
-const RECHECK: Duration = Duration::from_secs(30);
-
 /// What every child of a server has in common.
 pub(crate) struct Plan {
     pub(crate) id: ServerId,
@@ -29,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) restart: Restart,
     pub(crate) max_children: usize,
+    /// How long the values behind secret references are taken to be what they were.
+    pub(crate) recheck: Duration,
     pub(crate) care: Care,
 }
 
@@ -164,7 +163,7 @@ impl Pool {
         if environment.is_fixed() {
             return Ok(true);
         }
-        if connection.checked().elapsed() >= RECHECK {
+        if connection.checked().elapsed() >= self.plan.recheck {
             return Ok(false);
         }
         environment

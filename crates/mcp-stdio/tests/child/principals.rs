@@ -123,21 +123,23 @@ async fn a_rotated_token_replaces_the_child_and_drains_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_file_that_changes_is_noticed_at_the_next_start() {
+async fn a_file_that_changes_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     std::fs::write(&file, "test-token-1\n").unwrap();
     let reference = mcp_auth::SecretRef::file(&file);
     let server = fault_child("serve")
         .env("TOKEN", reference)
+        .recheck_secrets(Duration::ZERO)
         .build()
         .unwrap();
     assert!(say(&server, "environment").await.contains("test-token-1"));
+    let unchanged = pid_of(&server, &context()).await;
+    assert_eq!(pid_of(&server, &context()).await, unchanged);
     std::fs::write(&file, "test-token-2\n").unwrap();
-    server.close(&context()).await;
     assert!(say(&server, "environment").await.contains("test-token-2"));
+    assert_ne!(pid_of(&server, &context()).await, unchanged);
     std::fs::remove_file(&file).unwrap();
-    server.close(&context()).await;
     let error = call(&server, "echo", json!({})).await.unwrap_err();
     assert!(
         matches!(error.failure(), Failure::Config { message, .. }
