@@ -213,8 +213,8 @@ impl Inner {
         let asked = async {
             let outcome = match era {
                 Era::Stateless(version) => self.stateless(version, rpc, context, take).await,
-                Era::Session => self.in_session(rpc, context, take).await,
-                Era::Sse => self.over_stream(rpc, context, take).await,
+                Era::Session => Box::pin(self.in_session(rpc, context, take)).await,
+                Era::Sse => Box::pin(self.over_stream(rpc, context, take)).await,
             };
             match outcome {
                 Ok(done) => Ok(Some(done)),
@@ -239,9 +239,11 @@ impl Inner {
         loop {
             let (era, discovery) = self.era(context).await?;
             let listed = match era {
-                Era::Stateless(version) => self.list_stateless(version, discovery, context).await,
-                Era::Session => self.list_in_session(context).await,
-                Era::Sse => self.list_over_stream(context).await,
+                Era::Stateless(version) => {
+                    Box::pin(self.list_stateless(version, discovery, context)).await
+                }
+                Era::Session => Box::pin(self.list_in_session(context)).await,
+                Era::Sse => Box::pin(self.list_over_stream(context)).await,
             };
             match listed {
                 Ok(listing) => return Ok(listing),
@@ -264,7 +266,7 @@ impl Inner {
         let discovered = async {
             match discovery.or_else(|| self.shared_discovery()) {
                 Some(discovery) => Ok(discovery),
-                None => self.discover(version, context).await,
+                None => Box::pin(self.discover(version, context)).await,
             }
         };
         // What the server says of itself is asked for beside the list, not before it.

@@ -78,15 +78,19 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
+    let segments = address.segments();
+    let [a, b, ..] = segments;
     let embedded = |high: u16, low: u16| {
         let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
         is_public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match (a, b) {
         // NAT64 (RFC 6052) and 6to4 (RFC 3056) lead to the IPv4 address that they embed.
-        (0x64, 0xff9b) => [c, d, e, f] == [0; 4] && embedded(g, h),
-        (0x2002, _) => embedded(b, c),
+        (0x64, 0xff9b) => {
+            let [_, _, zeros @ .., high, low] = segments;
+            zeros == [0; 4] && embedded(high, low)
+        }
+        (0x2002, _) => embedded(b, segments[2]),
         // Teredo, benchmarking, ORCHID; documentation.
         (0x2001, 0..0x200 | 0xdb8) | (0x3fff, 0..0x1000) => false,
         // Unspecified, loopback, IPv4-compatible, discard and everything else outside of the one

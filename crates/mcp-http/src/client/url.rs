@@ -1,6 +1,6 @@
 //! A URL that requests go to, and what of it may be shown.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl HttpUrl {
         let peer = format!("{host}:{port}").into();
         let mut shown = format!("{}://{host}", url.scheme());
         if let Some(port) = url.port() {
-            shown.push_str(&format!(":{port}"));
+            let _ = write!(shown, ":{port}");
         }
         shown.push_str(url.path());
         let uri = Uri::try_from(url.as_str())

@@ -78,7 +78,7 @@ impl Inner {
         let Answered { response, sent } = answered;
         let status = response.status();
         if !status.is_success() {
-            return Err(self.refused(reading.id, response, &sent).await);
+            return Err(Box::pin(self.refused(reading.id, response, &sent)).await);
         }
         if response.is("application/json") {
             let body = response
@@ -92,7 +92,8 @@ impl Inner {
         }
         if response.is("text/event-stream") {
             let answered = Answered { response, sent };
-            return self.events(reading, answered, &mut take).await;
+            // Streams are longer in coming than a box in making, and their reader is large.
+            return Box::pin(self.events(reading, answered, &mut take)).await;
         }
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             return Err(no_answer(status).into());
@@ -101,7 +102,7 @@ impl Inner {
             Some(given) => format!("is `{}`", mcp_core::wire::clean(given, 64)),
             None => "has no content type".to_owned(),
         };
-        let detail = self.detail(response, &sent).await;
+        let detail = Box::pin(self.detail(response, &sent)).await;
         Err(Error::protocol(format!(
             "the answer {given}, neither JSON nor an event stream{detail}"
         ))
@@ -148,7 +149,8 @@ impl Inner {
         for message in reading.messages(body)? {
             match self.step(reading, message, sent, take)? {
                 Step::Answer(reply) => return Ok(reply),
-                step => self.respond(reading, step).await?,
+                Step::Next => {}
+                step => Box::pin(self.respond(reading, step)).await?,
             }
         }
         Err(Error::protocol("the answer belongs to another request").into())
@@ -188,6 +190,7 @@ impl Inner {
                                 self.drain(answered.response).await;
                                 return Ok(reply);
                             }
+                            Step::Next => {}
                             step => self.respond(reading, step).await?,
                         }
                     }
@@ -200,7 +203,7 @@ impl Inner {
             };
             tokio::time::sleep(decoder.retry().unwrap_or(RESUME_AFTER)).await;
             answered = match self.resume(reading, session, last_id).await {
-                Ok(resumed) => resumed,
+                Ok(next) => next,
                 Err(error) => {
                     tracing::debug!(%error, "a stream cannot be resumed");
                     return Err(reading.lost(ended).into());

@@ -1,8 +1,8 @@
 //! Setting up a server.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Weak};
 
 use mcp_core::auth::{Anonymous, ServerId, SharedProvider};
 use mcp_core::duplex::InputHandler;
@@ -147,7 +147,7 @@ impl HttpServerBuilder {
             next_id: AtomicU64::new(1),
             farewells: TaskTracker::new(),
             farewell_permits: Arc::new(Semaphore::new(FAREWELLS)),
-            this: this.clone(),
+            this: Weak::clone(this),
         })))
     }
 }

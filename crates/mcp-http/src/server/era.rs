@@ -73,8 +73,10 @@ impl Inner {
             return Ok((era, None));
         }
         let limit = self.limits.startup_timeout;
+        // Rare and large: it must not make the future of every call large.
+        let finding = Box::pin(self.find(context));
         let found = context
-            .bound(limit, "finding the protocol version", self.find(context))
+            .bound(limit, "finding the protocol version", finding)
             .await?;
         tracing::debug!(server = %self.id, era = ?found.0, "dialect found");
         self.finder.remember(found.0);
@@ -107,9 +109,8 @@ impl Inner {
                 Probed::Unknown { no_endpoint: none } => no_endpoint = none,
             }
         }
-        let fault = match self.session(context, None, offer).await {
-            Ok(_) => return Ok((Era::Session, None)),
-            Err(fault) => fault,
+        let Err(fault) = self.session(context, None, offer).await else {
+            return Ok((Era::Session, None));
         };
         if let Fault::Refused(refusal) = &fault
             && let Some(supported) = &refusal.supported
@@ -176,7 +177,7 @@ impl Inner {
 impl Inner {
     /// Whether a GET opens a stream that HTTP+SSE can be spoken over.
     async fn speaks_sse(&self, context: &CallContext) -> Result<bool, Error> {
-        match self.stream(context, None).await {
+        match Box::pin(self.stream(context, None)).await {
             Ok(_) => Ok(true),
             Err(fault) => match fault.error().kind() {
                 ErrorKind::HttpStatus | ErrorKind::Protocol | ErrorKind::Timeout => Ok(false),

@@ -115,7 +115,7 @@ impl Inner {
             let may_recover = status == StatusCode::UNAUTHORIZED || !challenges.is_empty();
             if may_recover && !std::mem::replace(tried, true) {
                 let rejection = Rejection::new(wanted, &sent, status).challenges(&challenges);
-                match self.rejected(rejection, exchange.context).await? {
+                match Box::pin(self.rejected(rejection, exchange.context)).await? {
                     Recovery::Retry => {
                         scopes = scopes_of(&challenges);
                         continue;
@@ -126,7 +126,7 @@ impl Inner {
                     _ => {}
                 }
             }
-            return Err(self.refusal(response, &sent, &challenges).await);
+            return Err(Box::pin(self.refusal(response, &sent, &challenges)).await);
         }
     }
 
@@ -141,9 +141,8 @@ impl Inner {
             Err(pending) => {
                 let limit = self.limits.call_timeout;
                 let waiting = async { Ok(pending.await?) };
-                context
-                    .bound(limit, "waiting for credentials", waiting)
-                    .await
+                let during = "waiting for credentials";
+                Box::pin(context.bound(limit, during, waiting)).await
             }
         }
     }

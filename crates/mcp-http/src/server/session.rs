@@ -137,7 +137,7 @@ impl Inner {
             .usable(
                 &context.principal,
                 |session| !is_lost(session),
-                self.initialize(offer, context),
+                || self.initialize(offer, context),
             )
             .await
     }

@@ -56,12 +56,15 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
     /// The principal's value if it is usable, or a new one. Whoever comes first opens it, and who
     /// comes meanwhile shares what comes of that, an error as well. An opening that is dropped
     /// half-way is taken over by the next one.
-    pub(crate) async fn usable(
+    pub(crate) async fn usable<F>(
         &self,
         principal: &Principal,
         is_usable: impl Fn(&Arc<V>) -> bool,
-        open: impl Future<Output = Result<V, Fault>>,
-    ) -> Result<Arc<V>, Fault> {
+        open: impl FnOnce() -> F,
+    ) -> Result<Arc<V>, Fault>
+    where
+        F: Future<Output = Result<V, Fault>>,
+    {
         let slot = self.0.get_with_by_ref(principal, Arc::default);
         let current = || slot.current.load_full().filter(|value| is_usable(value));
         if let Some(value) = current() {
@@ -77,7 +80,8 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
         {
             return Err(error.into());
         }
-        match open.await {
+        // Rare and large.
+        match Box::pin(open()).await {
             Ok(value) => {
                 let value = Arc::new(value);
                 slot.current.store(Some(Arc::clone(&value)));

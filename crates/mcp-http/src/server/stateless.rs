@@ -49,7 +49,9 @@ impl Inner {
                 .await?
             {
                 Reply::Done(done) => return Ok(done),
-                Reply::NeedsInput(result) => input = self.input(&result, context).await?,
+                Reply::NeedsInput(result) => {
+                    input = Box::pin(self.input(&result, context)).await?;
+                }
             }
             if input.responses.is_none() {
                 let times = u32::try_from(round + 1).unwrap_or(u32::MAX);
@@ -82,14 +84,14 @@ impl Inner {
             // The definition at hand is stale: the mirrored headers are not those that the server
             // wants now. Nothing has run.
             Err(Fault::Refused(refusal)) if refusal.code == RpcError::HEADER_MISMATCH => {
-                let Some(fresh) = self.fresh_definition(version, call.tool, context).await else {
+                let finding = self.fresh_definition(version, call.tool, context);
+                let Some(fresh) = Box::pin(finding).await else {
                     return Err(Fault::Refused(refusal));
                 };
                 let mut call = call;
                 call.tool = &fresh;
                 let rpc = Rpc::call(call);
-                self.stateless_once(version, &rpc, input, context, take)
-                    .await
+                Box::pin(self.stateless_once(version, &rpc, input, context, take)).await
             }
             other => other,
         }

@@ -97,7 +97,7 @@ impl Inner {
             .usable(
                 &context.principal,
                 |stream| stream.duplex.closed().is_none() && !is_lost(stream),
-                self.open_stream(context),
+                || self.open_stream(context),
             )
             .await
     }
@@ -127,7 +127,7 @@ impl Inner {
             .await?;
         let (posts, queue) = mpsc::channel(POSTS);
         let channel = SseChannel {
-            server: self.this.clone(),
+            server: Weak::clone(&self.this),
             endpoint: opened.endpoint.clone(),
             sent: Arc::new(ArcSwapOption::from_pointee(opened.sent)),
             posts,
@@ -145,7 +145,7 @@ impl Inner {
             opened.rest,
         ));
         tasks.spawn(post_queued(
-            self.this.clone(),
+            Weak::clone(&self.this),
             opened.endpoint,
             context.principal.clone(),
             queue,
