@@ -1,0 +1,251 @@
+//! What outlives a process, in the token store: accounts, registrations, pending authorizations.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use mcp_core::auth::{
+    Expected, Expiry, ExposeSecret as _, Principal, Save, Saved, SecretString, ServerId,
+    SharedStore, Token, TokenKey,
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize as _;
+
+use crate::OAuthError;
+use crate::client::Registration;
+use crate::flow::Pending;
+
+/// How often a write is tried again when somebody else wrote.
+const TRIES: usize = 8;
+
+/// Records lie beside tokens, so that whatever stores tokens (memory, files, a shared server) makes
+/// them survive and lets every replica see them. An issuer is a URL; the keys of records name
+/// something else in its place, so neither can be taken for the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Records {
+    store: SharedStore,
+    server: ServerId,
+}
+
+/// What is known of one principal at one server, besides the token.
+#[derive(Clone, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Account {
+    /// Who issued the token.
+    #[serde(default)]
+    pub(crate) issuer: Option<String>,
+    /// Where the resource's metadata is.
+    #[serde(default)]
+    pub(crate) hint: Option<String>,
+    /// What was asked for, or has to be asked for at the next login.
+    #[serde(default)]
+    pub(crate) scopes: Vec<String>,
+    /// The key that tokens are bound to.
+    #[serde(default)]
+    pub(crate) dpop_key: Option<String>,
+    /// The authorization that is under way.
+    #[serde(default)]
+    pub(crate) pending: Option<String>,
+}
+
+impl Records {
+    pub(crate) fn new(store: SharedStore, server: ServerId) -> Self {
+        Self { store, server }
+    }
+
+    pub(crate) fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    /// The key of a principal's token.
+    pub(crate) fn token_key(&self, principal: &Principal, issuer: &str) -> TokenKey {
+        self.key(principal, issuer)
+    }
+
+    pub(crate) async fn account(&self, principal: &Principal) -> Result<Account, OAuthError> {
+        let found = self.store.load(&self.account_key(principal)).await?;
+        Ok(found
+            .and_then(|found| serde_json::from_str(found.token.access().expose_secret()).ok())
+            .unwrap_or_default())
+    }
+
+    /// Changes an account in one step; gives what it is afterwards.
+    pub(crate) async fn change_account(
+        &self,
+        principal: &Principal,
+        change: impl Fn(&mut Account) + Send,
+    ) -> Result<Account, OAuthError> {
+        let key = self.account_key(principal);
+        for _ in 0..TRIES {
+            let found = self.store.load(&key).await?;
+            let revision = found.as_ref().map(|found| found.revision);
+            let before: Option<Account> = found
+                .and_then(|found| serde_json::from_str(found.token.access().expose_secret()).ok());
+            let mut account = before.clone().unwrap_or_default();
+            change(&mut account);
+            if before.as_ref() == Some(&account) {
+                return Ok(account);
+            }
+            let text = serde_json::to_string(&account)
+                .map_err(|_| OAuthError::config("the account cannot be kept"))?;
+            let expected = revision.map_or(Expected::Nothing, Expected::Revision);
+            if self.put(&key, text.into(), Expiry::Never, expected).await? {
+                return Ok(account);
+            }
+        }
+        Err(OAuthError::unavailable("the stored account"))
+    }
+
+    pub(crate) async fn forget_account(&self, principal: &Principal) -> Result<(), OAuthError> {
+        self.store.delete(&self.account_key(principal)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn registration(
+        &self,
+        issuer: &str,
+    ) -> Result<Option<Registration>, OAuthError> {
+        let found = self.store.load(&self.registration_key(issuer)).await?;
+        Ok(found.and_then(|found| Registration::from_text(found.token.access())))
+    }
+
+    pub(crate) async fn keep_registration(
+        &self,
+        issuer: &str,
+        registration: &Registration,
+    ) -> Result<(), OAuthError> {
+        let key = self.registration_key(issuer);
+        let text = registration.to_text()?;
+        self.put(&key, text, Expiry::Never, Expected::Anything)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets a registration that its server does not know any more.
+    pub(crate) async fn forget_registration(
+        &self,
+        issuer: &str,
+        client_id: &str,
+    ) -> Result<(), OAuthError> {
+        let known = self.registration(issuer).await?;
+        if known.is_some_and(|known| known.client_id == client_id) {
+            self.store.delete(&self.registration_key(issuer)).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn keep_pending(
+        &self,
+        handle: &str,
+        pending: &Pending,
+        end: SystemTime,
+    ) -> Result<(), OAuthError> {
+        let text = serde_json::to_string(pending)
+            .map_err(|_| OAuthError::config("the authorization cannot be kept"))?;
+        let key = self.pending_key(handle);
+        self.put(&key, text.into(), Expiry::At(end), Expected::Nothing)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a pending authorization out, for whoever comes first.
+    pub(crate) async fn take_pending(
+        &self,
+        handle: &str,
+        now: SystemTime,
+    ) -> Result<Option<Pending>, OAuthError> {
+        let key = self.pending_key(handle);
+        let Some(found) = self.store.load(&key).await? else {
+            return Ok(None);
+        };
+        let ours = self.store.delete(&key).await?;
+        let alive = matches!(found.token.expiry(), Expiry::At(end) if now < end);
+        Ok(if ours && alive {
+            serde_json::from_str(found.token.access().expose_secret()).ok()
+        } else {
+            None
+        })
+    }
+
+    /// Any other text about a principal, such as a device code.
+    pub(crate) async fn note(
+        &self,
+        principal: &Principal,
+        name: &str,
+    ) -> Result<Option<SecretString>, OAuthError> {
+        let found = self.store.load(&self.key(principal, name)).await?;
+        Ok(found.map(|found| found.token.access().clone()))
+    }
+
+    pub(crate) async fn keep_note(
+        &self,
+        principal: &Principal,
+        name: &str,
+        text: SecretString,
+        end: SystemTime,
+    ) -> Result<(), OAuthError> {
+        let key = self.key(principal, name);
+        self.put(&key, text, Expiry::At(end), Expected::Anything)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn forget_note(
+        &self,
+        principal: &Principal,
+        name: &str,
+    ) -> Result<(), OAuthError> {
+        self.store.delete(&self.key(principal, name)).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn forget_pending(&self, handle: &str) -> Result<(), OAuthError> {
+        self.store.delete(&self.pending_key(handle)).await?;
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        key: &TokenKey,
+        text: SecretString,
+        expiry: Expiry,
+        expected: Expected,
+    ) -> Result<bool, OAuthError> {
+        let token = Token::new(text).with_expiry(expiry);
+        let save = Save::new(&token, SystemTime::UNIX_EPOCH).expecting(expected);
+        Ok(matches!(
+            self.store.save(key, save).await?,
+            Saved::Stored(_)
+        ))
+    }
+
+    fn account_key(&self, principal: &Principal) -> TokenKey {
+        self.key(principal, "account")
+    }
+
+    /// Registrations are of the process, not of a principal.
+    fn registration_key(&self, issuer: &str) -> TokenKey {
+        self.key(&Principal::local(), format!("client {issuer}"))
+    }
+
+    fn pending_key(&self, handle: &str) -> TokenKey {
+        self.key(&Principal::local(), format!("pending {handle}"))
+    }
+
+    fn key(&self, principal: &Principal, issuer: impl Into<Arc<str>>) -> TokenKey {
+        TokenKey::new(&self.server, principal).with_issuer(issuer)
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.dpop_key.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account")
+            .field("issuer", &self.issuer)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
