@@ -1,0 +1,213 @@
+//! Tools of a server that runs as a child process.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mcp_adapter::ToolSet;
+use mcp_auth::{CredentialError, CredentialRequest, Credentials, ExposeSecret, Fingerprint};
+use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId};
+use mcp_stdio::{EnvValue, StdioServer};
+
+use crate::loading::{Settings, shared_settings};
+
+/// Loads the tools of a server that is started as a child process. Say with what, then `.await`.
+///
+/// ```no_run
+/// use mcp_toolkit::load_mcp_tools_stdio;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let tools = load_mcp_tools_stdio("npx")
+///     .args(["-y", "@modelcontextprotocol/server-github"])
+///     .env("GITHUB_PERSONAL_ACCESS_TOKEN", std::env::var("GH_TOKEN")?)
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The child gets `HOME LOGNAME PATH SHELL TERM USER` (on Windows their peers) and what is named
+/// here. It ends when the last clone of its tools is dropped.
+pub fn load_mcp_tools_stdio(command: impl Into<String>) -> StdioLoader {
+    StdioLoader {
+        command: command.into(),
+        settings: Settings::new(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        passed: Vec::new(),
+        inherit: false,
+        allowed: Vec::new(),
+        directory: None,
+        protocol: None,
+    }
+}
+
+/// What [`load_mcp_tools_stdio`] starts, and with what. Awaiting it starts and loads.
+///
+/// # Errors
+/// A program that is not there, a variable that is not set, a directory that does not exist: each
+/// is told when the loader is awaited. A child that ends at once is told with its exit status and
+/// the end of its standard error.
+pub struct StdioLoader {
+    command: String,
+    settings: Settings,
+    arguments: Vec<String>,
+    environment: Vec<(String, EnvValue)>,
+    passed: Vec<String>,
+    inherit: bool,
+    allowed: Vec<String>,
+    directory: Option<PathBuf>,
+    protocol: Option<ProtocolVersion>,
+}
+
+impl StdioLoader {
+    shared_settings!();
+
+    /// Arguments, as they are: no shell looks at them. Every user of the machine can read them, so
+    /// a secret belongs into [`env`](Self::env).
+    pub fn args<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable: a value, or a reference that is resolved when the child starts. It wins over
+    /// an inherited one, in whatever order they are given.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<EnvValue>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Passes variables of this process on, by name. One that is not set is an error.
+    pub fn env_from<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.passed.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Passes on the whole environment of this process, whatever is in it.
+    pub fn inherit_env(mut self) -> Self {
+        self.inherit = true;
+        self
+    }
+
+    /// Lets these variables through although they make a loader or an interpreter run other code,
+    /// such as `LD_PRELOAD` and `NODE_OPTIONS`.
+    pub fn allow_unsafe_env<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.allowed.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Where the child runs, such as where it finds its files of credentials. Must exist.
+    pub fn cwd(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// The one protocol version to speak. Default: the newest that both sides know.
+    pub fn protocol(mut self, version: ProtocolVersion) -> Self {
+        self.protocol = Some(version);
+        self
+    }
+
+    async fn load(mut self) -> Result<ToolSet, Error> {
+        self.settings.checked()?;
+        let mut server = StdioServer::builder(&self.command)
+            .args(&self.arguments)
+            .env_from(&self.passed)
+            .allow_unsafe_env(&self.allowed)
+            .limits(self.settings.limits.clone());
+        for (name, value) in &self.environment {
+            server = server.env(name, value.clone());
+        }
+        if self.inherit {
+            server = server.inherit_env();
+        }
+        if let Some(directory) = &self.directory {
+            server = server.cwd(directory);
+        }
+        if let Some(version) = self.protocol {
+            server = server.protocol(version);
+        }
+        let id = match self.settings.id.take() {
+            Some(id) => id,
+            None => self.default_id()?,
+        };
+        let server = server.id(id.clone()).build()?;
+        let credentials = self.credentials(&id);
+        self.settings.load(Arc::new(server), credentials).await
+    }
+
+    /// The program's name. What tells two servers of the same program apart may be secret: it is
+    /// there as a fingerprint.
+    fn default_id(&self) -> Result<ServerId, Error> {
+        let program = Path::new(&self.command)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let rest = self.arguments.iter().map(String::as_bytes);
+        let directory = self
+            .directory
+            .iter()
+            .map(|path| path.as_os_str().as_encoded_bytes());
+        let rest = [self.command.as_bytes()]
+            .into_iter()
+            .chain(directory)
+            .chain(rest);
+        Ok(ServerId::new(format!(
+            "{program}#{}",
+            Fingerprint::of(rest)
+        ))?)
+    }
+
+    /// What the child is given, as credentials that travel beside the headers.
+    async fn credentials(&self, server: &ServerId) -> Result<Credentials, Error> {
+        let mut credentials = Credentials::builder();
+        for (name, value) in &self.environment {
+            let secret = match value {
+                EnvValue::Credential(provider) => {
+                    let request = CredentialRequest::new(server, &self.settings.principal);
+                    let own = provider.credentials(request).await?;
+                    if let Some(end) = own.expires_at() {
+                        credentials = credentials.expires_at(end);
+                    }
+                    own.fingerprint()
+                }
+                EnvValue::Secret(reference) => {
+                    let secret = reference.resolve().await.map_err(CredentialError::from)?;
+                    Fingerprint::of([name.as_bytes(), secret.expose_secret().as_bytes()])
+                }
+                _ => return Err(Error::config(format!("`{name}` cannot be part of a key"))),
+            };
+            credentials = credentials.beside(&secret);
+        }
+        Ok(credentials.build()?)
+    }
+}
+
+impl IntoFuture for StdioLoader {
+    type Output = Result<ToolSet, Error>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.load())
+    }
+}
+
+/// Shows names, no values; arguments are shown by number, because people put secrets there.
+impl fmt::Debug for StdioLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self
+            .environment
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        f.debug_struct("StdioLoader")
+            .field("command", &self.command)
+            .field("settings", &self.settings)
+            .field("arguments", &self.arguments.len())
+            .field("environment", &names)
+            .field("passed", &self.passed)
+            .field("inherit", &self.inherit)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
