@@ -31,6 +31,7 @@ const BELOW: &[(&str, &[&str])] = &[
     // Not published; nothing may depend on them but tests.
     ("mcp-testbed", &["mcp-toolkit"]),
     ("mcp-examples", &["mcp-toolkit", "mcp-testbed"]),
+    ("conformance-client", &["mcp-toolkit"]),
     ("xtask", &[]),
 ];
 
