@@ -1,5 +1,10 @@
 //! What asking for credentials costs when they are held: under 100 ns, whoever holds them.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
 use mcp_auth::testing::ScriptedSource;
 use mcp_auth::{
     Bearer, Combined, CredentialProvider, CredentialRequest, Headers, PerPrincipal, Principal,

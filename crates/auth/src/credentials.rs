@@ -170,6 +170,8 @@ pub struct CredentialsBuilder {
     lasting: usize,
     expires_at: Option<Instant>,
     parts: Option<[Credentials; 2]>,
+    /// What travels in another way.
+    beside: Option<Fingerprint>,
 }
 
 impl CredentialsBuilder {
@@ -244,12 +246,20 @@ impl CredentialsBuilder {
         })
     }
 
+    /// Adds a secret that travels in another way than a header, such as a variable of a child
+    /// process: nothing is sent for it, and it is part of the fingerprint.
+    pub fn beside(mut self, secret: &Fingerprint) -> Self {
+        let before = self.beside.take();
+        self.beside = Some(Fingerprint::combined(before.into_iter().chain([*secret])));
+        self
+    }
+
     /// The credentials.
     ///
     /// # Errors
     /// None today; a `Result` so that checks across headers can be added.
     pub fn build(self) -> Result<Credentials, InvalidHeader> {
-        let fingerprint = if self.headers.is_empty() {
+        let sent = if self.headers.is_empty() {
             Fingerprint::anonymous()
         } else {
             let lasting = self.headers.get(..self.lasting).unwrap_or(&self.headers);
@@ -258,6 +268,10 @@ impl CredentialsBuilder {
                     .iter()
                     .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]),
             )
+        };
+        let fingerprint = match self.beside {
+            Some(beside) => Fingerprint::combined([sent, beside]),
+            None => sent,
         };
         Ok(Credentials(Arc::new(Inner {
             headers: self.headers.into_boxed_slice(),
@@ -331,6 +345,29 @@ mod tests {
             with("1").fingerprint(),
             Credentials::bearer("test-token").unwrap().fingerprint()
         );
+    }
+
+    #[test]
+    fn what_travels_beside_the_headers_is_part_of_the_identity() {
+        let with = |secrets: &[&str]| {
+            let fingerprints = secrets
+                .iter()
+                .map(|secret| Fingerprint::of([secret.as_bytes()]));
+            let builder = fingerprints.fold(Credentials::builder(), |builder, secret| {
+                builder.beside(&secret)
+            });
+            builder.build().unwrap()
+        };
+        assert_eq!(
+            with(&["a", "b"]).fingerprint(),
+            with(&["a", "b"]).fingerprint()
+        );
+        assert_ne!(
+            with(&["a", "b"]).fingerprint(),
+            with(&["b", "a"]).fingerprint()
+        );
+        assert_ne!(with(&["a"]).fingerprint(), Fingerprint::anonymous());
+        assert!(with(&["a"]).headers().is_empty());
     }
 
     #[test]

@@ -234,6 +234,7 @@ impl fmt::Debug for AuthorizationRequired {
         f.debug_struct("AuthorizationRequired")
             .field("authorize_url", &shown)
             .field("scopes", &self.scopes)
+            .field("user_code", &self.user_code.as_ref().map(|_| "[redacted]"))
             .finish()
     }
 }

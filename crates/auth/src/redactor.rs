@@ -113,8 +113,8 @@ fn without_suspects(text: &str) -> Option<String> {
             continue;
         }
         let name = found.trim_end_matches('=');
-        let announces = announces(name);
-        if announces {
+        let is_name = announces(name);
+        if is_name {
             redacted.push_str(found);
         } else if suspect(found) || (announced && found.len() >= MIN_BYTES) {
             redacted.push_str(MARK);
@@ -122,7 +122,7 @@ fn without_suspects(text: &str) -> Option<String> {
         } else {
             redacted.push_str(found);
         }
-        announced = announces;
+        announced = is_name;
         rest = behind;
     }
     changed.then_some(redacted)

@@ -1,6 +1,11 @@
 //! No secret comes out: canaries in every public constructor, and a search through everything that
 //! is printed, logged or told as an error.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
 use std::error::Error;
 use std::fmt::Debug;
 use std::io;
@@ -178,11 +183,10 @@ async fn providers(out: &Out) {
     use_it(out, &made).await;
     let made = from_async_fn(|_| async { Ok(Credentials::bearer(canary("async"))?) });
     use_it(out, &made).await;
-    let refreshing = RefreshingToken::new(|_| async { Ok(token()) })
-        .on_event({
-            let out = out.clone();
-            move |event| out.shown(event)
-        });
+    let refreshing = RefreshingToken::new(|_| async { Ok(token()) }).on_event({
+        let out = out.clone();
+        move |event| out.shown(event)
+    });
     use_it(out, &refreshing).await;
     refreshing.replace(token()).await.unwrap();
     let each = PerPrincipal::new(|_, _| Ok(RefreshingToken::new(|_| async { Ok(token()) })));

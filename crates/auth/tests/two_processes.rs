@@ -1,6 +1,11 @@
 //! Processes on one file store against an issuer whose refresh tokens work once: one refresh
 //! between them, and a holder that is killed holds nobody up.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where something is not as it should be"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use mcp_auth::{
-    AuthorizationRequired, CredentialError, CredentialProvider, CredentialRequest, ExposeSecret,
-    Expiry, FileStore, Principal, RefreshingToken, Save, ServerId, Token, TokenContext, TokenKey,
-    TokenStore,
+    AuthorizationRequired, CredentialError, CredentialProvider, CredentialRequest, Expiry,
+    ExposeSecret, FileStore, Principal, RefreshingToken, Save, ServerId, Token, TokenContext,
+    TokenKey, TokenStore,
 };
 
 /// Tells this binary, started by itself, which directory to work in.

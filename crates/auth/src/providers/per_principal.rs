@@ -1,7 +1,9 @@
 //! A provider of its own for every user.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
@@ -51,6 +53,43 @@ pub struct PerPrincipal {
 type Make = dyn Fn(&ServerId, &Principal) -> Result<SharedProvider, CredentialError> + Send + Sync;
 
 type Key = (ServerId, Principal);
+
+/// A key that is owned or borrowed: the hot path looks up without cloning.
+trait Pair {
+    fn pair(&self) -> (&ServerId, &Principal);
+}
+
+impl Pair for Key {
+    fn pair(&self) -> (&ServerId, &Principal) {
+        (&self.0, &self.1)
+    }
+}
+
+impl Pair for (&ServerId, &Principal) {
+    fn pair(&self) -> (&ServerId, &Principal) {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn Pair + 'a> for Key {
+    fn borrow(&self) -> &(dyn Pair + 'a) {
+        self
+    }
+}
+
+impl Hash for dyn Pair + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pair().hash(state);
+    }
+}
+
+impl PartialEq for dyn Pair + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.pair() == other.pair()
+    }
+}
+
+impl Eq for dyn Pair + '_ {}
 
 struct Entry {
     provider: SharedProvider,
@@ -115,13 +154,12 @@ impl PerPrincipal {
     }
 
     fn provider(&self, request: CredentialRequest<'_>) -> Result<SharedProvider, CredentialError> {
-        let key = (request.server.clone(), request.principal.clone());
         let now = self.now();
         if let Some(entry) = self
             .known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
+            .get(&(request.server, request.principal) as &dyn Pair)
         {
             entry.used.store(now, Ordering::Relaxed);
             return Ok(Arc::clone(&entry.provider));
@@ -129,6 +167,7 @@ impl PerPrincipal {
         // Made without the lock: it is the application's code. If two make one at once, the first
         // to come back wins and the other's is dropped unused.
         let made = panics::caught(|| (self.make)(request.server, request.principal))?;
+        let key = (request.server.clone(), request.principal.clone());
         let mut known = self.write();
         if !known.contains_key(&key) && known.len() >= self.capacity {
             self.make_room(&mut known, now);
@@ -211,5 +250,89 @@ impl fmt::Debug for PerPrincipal {
             .field("capacity", &self.capacity)
             .field("idle", &self.idle)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ScriptedSource;
+    use crate::{Bearer, RefreshingToken};
+
+    fn bearers() -> PerPrincipal {
+        PerPrincipal::new(|server, principal| {
+            let token = format!("test-{}-{}", server.as_str(), principal.user());
+            Ok(Bearer::new(token)?)
+        })
+    }
+
+    async fn ask(provider: &PerPrincipal, server: &str, user: &str) -> String {
+        let (server, user) = (
+            ServerId::new(server).unwrap(),
+            Principal::new(user).unwrap(),
+        );
+        let request = CredentialRequest::new(&server, &user);
+        let found = provider.credentials(request).await.unwrap();
+        found.headers()[0].1.to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn users_and_servers_are_kept_apart() {
+        let provider = bearers();
+        for (server, user) in [("a", "x"), ("b", "x"), ("a", "y"), ("a", "x")] {
+            let found = ask(&provider, server, user).await;
+            assert_eq!(found, format!("Bearer test-{server}-{user}"));
+        }
+        assert_eq!(provider.len(), 3);
+        provider.forget(&Principal::new("x").unwrap());
+        assert_eq!(provider.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_million_users_seen_once_do_not_fill_memory() {
+        let provider = bearers().capacity(100);
+        for user in 0..10_000 {
+            ask(&provider, "s", &user.to_string()).await;
+            if user % 50 == 0 {
+                ask(&provider, "s", "regular").await;
+            }
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(provider.len() <= 100);
+        }
+        let known = provider.known.read().unwrap();
+        let regular = Principal::new("regular").unwrap();
+        assert!(known.keys().any(|(_, user)| *user == regular));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_ones_go_first() {
+        let provider = bearers().capacity(10).idle(Duration::from_secs(60));
+        for user in 0..9 {
+            ask(&provider, "s", &user.to_string()).await;
+        }
+        tokio::time::advance(Duration::from_secs(61)).await;
+        for user in ["a", "b"] {
+            ask(&provider, "s", user).await;
+        }
+        assert_eq!(provider.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_of_one_new_user_share_one_refresh() {
+        let source = ScriptedSource::new().with_delay(Duration::from_secs(1));
+        let made = source.clone();
+        let provider = Arc::new(PerPrincipal::new(move |_, _| {
+            Ok(RefreshingToken::new(made.clone()))
+        }));
+        let tasks: Vec<_> = (0..200)
+            .map(|_| {
+                let provider = Arc::clone(&provider);
+                tokio::spawn(async move { ask(&provider, "s", "alice").await })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), "Bearer test-token-1");
+        }
+        assert_eq!(source.calls(), 1);
     }
 }

@@ -156,7 +156,7 @@ impl<W: Clone> Cell<W> {
         waiter: impl FnOnce(u64) -> W,
     ) -> Join<W> {
         let mut state = self.state();
-        let held = self.slot.with(|held| held.cloned());
+        let held = self.slot.get();
         let (reason, asked) = match want {
             Want::Usable => match self.look(now) {
                 Look::Fresh(credentials) | Look::Due(credentials) => {
@@ -253,7 +253,7 @@ impl<W: Clone> Cell<W> {
                 state.failures = state.failures.saturating_add(1);
                 let pause = backoff::pause(&error, state.failures, chance);
                 let until = now + pause;
-                let held = self.slot.with(|held| held.cloned());
+                let held = self.slot.get();
                 if let Some(mut held) = held {
                     held.life.refresh_at = held.life.refresh_at.map(|at| at.max(until));
                     self.slot.set(Some(held));

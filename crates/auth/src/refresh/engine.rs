@@ -18,8 +18,8 @@ use super::event::CredentialEvent;
 use super::windows::Life;
 use crate::time::{Instant, SharedClock, SystemClock};
 use crate::{
-    CredentialError, CredentialErrorKind, Credentials, Fingerprint, MaybeReady, Recovery,
-    Rejection, panics,
+    Challenge, CredentialError, CredentialErrorKind, Credentials, Fingerprint, MaybeReady,
+    Recovery, Rejection, panics,
 };
 
 /// How long one fetch may take, its store included.
@@ -63,6 +63,7 @@ pub(crate) struct Fetched {
 pub(crate) type Observer = Arc<dyn Fn(&CredentialEvent<'_>) + Send + Sync>;
 
 /// The shared part: settings, and the state that outlives callers.
+#[derive(Clone)]
 pub(crate) struct Engine {
     cell: Arc<Cell<Waiter>>,
     fetch: Arc<dyn Fetch>,
@@ -124,7 +125,7 @@ impl Engine {
             let scopes: Vec<String> = rejection
                 .challenges
                 .iter()
-                .flat_map(|challenge| challenge.scopes())
+                .flat_map(Challenge::scopes)
                 .map(str::to_owned)
                 .collect();
             self.recover(refused, Want::Scopes(refused, &scopes)).await

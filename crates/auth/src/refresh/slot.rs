@@ -18,6 +18,13 @@ mod imp {
             look(self.0.load().as_deref())
         }
 
+        pub(crate) fn get(&self) -> Option<T>
+        where
+            T: Clone,
+        {
+            self.0.load().as_deref().cloned()
+        }
+
         pub(crate) fn set(&self, value: Option<T>) {
             self.0.store(value.map(Arc::new));
         }
@@ -37,6 +44,13 @@ mod imp {
 
         pub(crate) fn with<R>(&self, look: impl FnOnce(Option<&T>) -> R) -> R {
             look(self.0.read().unwrap().as_ref())
+        }
+
+        pub(crate) fn get(&self) -> Option<T>
+        where
+            T: Clone,
+        {
+            self.0.read().unwrap().clone()
         }
 
         pub(crate) fn set(&self, value: Option<T>) {

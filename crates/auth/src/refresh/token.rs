@@ -40,11 +40,14 @@ const MAX_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 /// });
 /// ```
 ///
+/// Clones share the token and whatever is under way; settings changed on one are its own.
+///
 /// # Defaults
 /// A token is not sent in the last 5 seconds of its life, and is refreshed in the last 30, moved
 /// up to a quarter earlier by chance; for short lives these are at most a tenth and a fifth of it.
 /// A token whose source does not say when it ends is used for 15 minutes. A fetch may take 30
 /// seconds.
+#[derive(Clone)]
 pub struct RefreshingToken {
     engine: Engine,
     fetch: Arc<TokenFetch>,

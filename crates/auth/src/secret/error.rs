@@ -51,7 +51,7 @@ pub enum SecretErrorKind {
 }
 
 impl SecretError {
-    pub(crate) fn new(reference: impl ToString, kind: SecretErrorKind) -> Self {
+    pub(crate) fn new(reference: impl fmt::Display, kind: SecretErrorKind) -> Self {
         Self {
             reference: reference.to_string(),
             kind,

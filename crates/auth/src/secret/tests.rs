@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use secrecy::ExposeSecret;
 
-use super::{SecretError, SecretErrorKind, SecretKind, SecretRef, SecretScope};
+use super::{SecretError, SecretErrorKind, SecretRef, SecretScope};
 
 fn scope() -> SecretScope {
     SecretScope::new().with_lookup(|name| match name {
@@ -166,6 +166,7 @@ mod commands {
 #[cfg(feature = "serde")]
 mod configuration {
     use super::*;
+    use crate::SecretKind;
 
     fn parse(json: &str) -> Result<SecretRef, serde_json::Error> {
         serde_json::from_str(json)

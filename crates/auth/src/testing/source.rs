@@ -106,7 +106,8 @@ impl TokenSource for ScriptedSource {
                 Step::Token(token) => Ok(token),
                 Step::Fail(error) => Err(error),
                 Step::Hang => std::future::pending().await,
-                Step::Panic(message) => std::panic::panic_any(message),
+                #[expect(clippy::panic, reason = "it is what the step says")]
+                Step::Panic(message) => panic!("{message}"),
             }
         })
     }

@@ -101,9 +101,16 @@ fn life(world: &World) -> Life {
     }
 }
 
+/// Up to three preemptions, within which nearly all faults show; without the bound it takes minutes.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
 #[test]
 fn callers_of_an_empty_cell_fetch_once() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new();
         let callers: Vec<_> = (0..2)
             .map(|_| {
@@ -121,7 +128,7 @@ fn callers_of_an_empty_cell_fetch_once() {
 
 #[test]
 fn rejections_of_one_token_fetch_once() {
-    loom::model(|| {
+    explore(|| {
         let world = World::holding();
         let refused = world.tokens[0].fingerprint();
         let callers: Vec<_> = (0..2)
@@ -143,7 +150,7 @@ fn rejections_of_one_token_fetch_once() {
 
 #[test]
 fn a_fetch_that_is_lost_strands_nobody() {
-    loom::model(|| {
+    explore(|| {
         let world = World::new();
         let lost = {
             let world = Arc::clone(&world);
@@ -164,7 +171,7 @@ fn a_fetch_that_is_lost_strands_nobody() {
 
 #[test]
 fn a_fetch_begun_before_a_rejection_does_not_bring_the_refused_token_back() {
-    loom::model(|| {
+    explore(|| {
         let world = World::holding();
         let late = world.now + Duration::from_secs(55);
         let Join::Start(waiter, order) = world.cell.join(Want::Early, late, |_| Waiter::new())

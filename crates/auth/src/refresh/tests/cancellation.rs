@@ -77,7 +77,7 @@ async fn storm(seed: u64, stored: bool, callers: usize) {
     let clock = PausedClock::new(std::time::UNIX_EPOCH + Duration::from_secs(2_000_000_000));
     let mut provider = RefreshingToken::new(counter.clone()).clock(Arc::new(clock));
     if stored {
-        provider = provider.store(store.clone(), key.clone());
+        provider = provider.store(Arc::<MemoryStore>::clone(&store), key.clone());
     }
     let provider = Arc::new(provider);
     let mut running = Vec::new();

@@ -25,7 +25,7 @@ fn sharing(issuer: &RotatingIssuer, store: &Arc<MemoryStore>) -> RefreshingToken
     RefreshingToken::new(issuer.clone())
         .jitter(0.0)
         .clock(Arc::new(clock()))
-        .store(store.clone(), key())
+        .store(Arc::<MemoryStore>::clone(store), key())
 }
 
 /// Calendar time that moves with tokio's: caches made at different times agree on it.
@@ -133,7 +133,7 @@ async fn a_rotated_token_is_stored_before_it_is_used_and_never_lost() {
     let provider = RefreshingToken::new(issuer.clone())
         .jitter(0.0)
         .clock(Arc::new(clock()))
-        .store(store.clone(), key());
+        .store(Arc::<Failing>::clone(&store), key());
     ask(&provider).await.unwrap();
     advance(3600 * SECOND).await;
     // A passing failure is tried again.
