@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_core::{CacheScope, Error, Failure, Principal, ServerId, ServerInfo, SkippedTool};
+use mcp_core::{
+    CacheScope, CallContext, Error, Failure, Principal, ServerId, ServerInfo, SkippedTool,
+};
 
 pub use self::builder::ToolSetBuilder;
 use self::catalog::Catalog;
@@ -191,6 +193,18 @@ impl ToolSet {
             catalog,
             shape: None,
             ..self.clone()
+        }
+    }
+
+    /// Says goodbye: ends what the servers keep for the tools' principal (a session, a child),
+    /// within this time. A program that is about to end does well to wait for it; whoever calls
+    /// the tools again begins anew.
+    pub async fn close(&self, timeout: Duration) {
+        let context = CallContext::new(Principal::local()).with_timeout(timeout);
+        for binding in self.bindings.iter() {
+            let mut own = CallContext::new(binding.principal.clone().unwrap_or_default());
+            own.deadline = context.deadline;
+            binding.server.close(&own).await;
         }
     }
 
