@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::args::CallArgs;
 use crate::exit::Exit;
+use crate::runtime::Work;
 use crate::terminal::{self, Look, Role};
-use crate::{arguments, connect, failure, render, repeat, runtime, servers, wait};
+use crate::{arguments, connect, failure, render, repeat, servers, wait};
 
 /// What came of a call.
 #[derive(Debug)]
@@ -23,6 +24,23 @@ pub(crate) struct CallReport {
     pub(crate) protocol: Option<ProtocolVersion>,
     pub(crate) duration: Duration,
     pub(crate) attempts: u32,
+    /// Kept until goodbye is said to their server.
+    pub(crate) tools: Option<ToolSet>,
+}
+
+impl CallReport {
+    /// Of a call that has not been made.
+    fn new((server, tool): (Option<String>, Option<String>)) -> Self {
+        Self {
+            server,
+            tool,
+            outcome: Err(Error::cancelled()),
+            protocol: None,
+            duration: Duration::ZERO,
+            attempts: 0,
+            tools: None,
+        }
+    }
 }
 
 /// A call that is ready to be made.
@@ -36,27 +54,29 @@ pub(crate) struct Plan {
 }
 
 pub(crate) fn run(args: &CallArgs) -> Exit {
-    let (server, tool) = names(args);
-    let mut report = CallReport {
-        server: server.clone(),
-        tool: tool.clone(),
-        outcome: Err(Error::cancelled()),
-        protocol: None,
-        duration: Duration::ZERO,
-        attempts: 0,
+    let mut report = CallReport::new(names(args));
+    let planned = plan(args, &report).and_then(|plan| {
+        let concurrency = usize::from(args.concurrency);
+        Ok((plan, Work::new(concurrency)?))
+    });
+    let (plan, work) = match planned {
+        Ok(planned) => planned,
+        Err(error) => {
+            report.outcome = Err(error);
+            return print(&report, args.common.json);
+        }
     };
-    match plan(args, server, tool) {
-        Err(error) => report.outcome = Err(error),
-        Ok(plan) => match args.repeat {
-            Some(calls) => return repeat::run(&plan, args, calls),
-            None => once(&plan, &mut report),
-        },
+    if let Some(calls) = args.repeat {
+        return repeat::run(&plan, args, calls, work);
     }
-    print(&report, args.common.json)
+    once(&plan, &work, &mut report);
+    let exit = print(&report, args.common.json);
+    work.end(&report.tools);
+    exit
 }
 
 /// Prints a report; gives the exit code.
-pub(crate) fn print(report: &CallReport, json: bool) -> Exit {
+fn print(report: &CallReport, json: bool) -> Exit {
     if json {
         terminal::print(&render::call::json(report, Look::of_stdout()));
     }
@@ -104,13 +124,12 @@ pub(crate) fn context(tool: &AgentTool, deadline: Option<Instant>) -> CallContex
     }
 }
 
-fn once(plan: &Plan, report: &mut CallReport) {
+fn once(plan: &Plan, work: &Work, report: &mut CallReport) {
     let saying = format!("calling {}", terminal::clean_line(&plan.tool));
     let began = Instant::now();
-    let outcome = runtime::run(1, wait::with_spinner(&saying, attempt(plan, report)));
-    report.outcome = outcome;
+    report.outcome = work.run(wait::with_spinner(&saying, attempt(plan, report)));
     if report.duration.is_zero() {
-        // It did not come to a call.
+        // It did not come to a call, or not to its end.
         report.duration = began.elapsed();
     }
 }
@@ -122,6 +141,7 @@ async fn attempt(plan: &Plan, report: &mut CallReport) -> Result<ToolOutput, Err
     let (tools, tool) = find(plan, deadline).await?;
     report.tool = Some(tool.name().to_owned());
     report.protocol = tools.server_info().and_then(|info| info.protocol);
+    report.tools = Some(tools);
     let context = context(&tool, deadline);
     let began = Instant::now();
     let outcome = tool.call_object(plan.arguments.clone(), &context).await;
@@ -130,8 +150,8 @@ async fn attempt(plan: &Plan, report: &mut CallReport) -> Result<ToolOutput, Err
     outcome
 }
 
-fn plan(args: &CallArgs, server: Option<String>, tool: Option<String>) -> Result<Plan, Error> {
-    let (Some(server), Some(tool)) = (server, tool) else {
+fn plan(args: &CallArgs, report: &CallReport) -> Result<Plan, Error> {
+    let (Some(server), Some(tool)) = (&report.server, &report.tool) else {
         let wanted = if args.target.is_given() {
             "TOOL"
         } else {
@@ -148,8 +168,8 @@ fn plan(args: &CallArgs, server: Option<String>, tool: Option<String>) -> Result
     };
     Ok(Plan {
         principal: servers::principal(&args.common)?,
-        server: servers::to_call(&server, &args.common, &args.target)?,
-        tool,
+        server: servers::to_call(server, &args.common, &args.target)?,
+        tool: tool.clone(),
         arguments: arguments::read(args.args.as_deref())?,
         timeout: args.timeout,
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mcp_adapter::AgentTool;
+use mcp_adapter::{AgentTool, ToolSet};
 use mcp_auth::time::Instant;
 use mcp_core::{Error, ErrorKind};
 use serde_json::{Map, Value};
@@ -14,8 +14,9 @@ use crate::args::CallArgs;
 use crate::call::{self, Plan};
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
+use crate::runtime::Work;
 use crate::terminal::{self, Look};
-use crate::{render, runtime, wait};
+use crate::{render, wait};
 
 /// What came of all calls.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct RepeatReport {
     pub(crate) duration: Duration,
     /// Of the first call that failed, or why there was no call.
     pub(crate) first_error: Option<Failure>,
+    /// Kept until goodbye is said to their server.
+    pub(crate) tools: Option<ToolSet>,
 }
 
 /// What came of one call.
@@ -49,14 +52,14 @@ impl RepeatReport {
     }
 }
 
-pub(crate) fn run(plan: &Plan, args: &CallArgs, calls: u32) -> Exit {
+pub(crate) fn run(plan: &Plan, args: &CallArgs, calls: u32, work: Work) -> Exit {
     let concurrency = usize::from(args.concurrency);
     let calls = usize::try_from(calls).unwrap_or(usize::MAX);
     let saying = format!("calling {} {calls} times", terminal::clean_line(&plan.tool));
-    let work = wait::with_spinner(&saying, all(plan, calls, concurrency));
-    match runtime::run(concurrency, work) {
+    match work.run(wait::with_spinner(&saying, all(plan, calls, concurrency))) {
         Ok(report) => {
             print(&report, args.common.json);
+            work.end(&report.tools);
             match report.first_failure().map(|call| call.outcome) {
                 None => Exit::Done,
                 Some(Outcome::Failed(kind)) => kind.into(),
@@ -69,6 +72,7 @@ pub(crate) fn run(plan: &Plan, args: &CallArgs, calls: u32) -> Exit {
                 calls: Vec::new(),
                 duration: Duration::ZERO,
                 first_error: Some(Failure::from(&error)),
+                tools: None,
             };
             print(&report, args.common.json);
             error.kind().into()
@@ -92,7 +96,7 @@ async fn all(plan: &Plan, calls: usize, concurrency: usize) -> Result<RepeatRepo
     let deadline = plan
         .timeout
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    let (_, tool) = call::find(plan, deadline).await?;
+    let (tools, tool) = call::find(plan, deadline).await?;
     let queue = Arc::new(Queue {
         tool,
         arguments: plan.arguments.clone(),
@@ -122,6 +126,7 @@ async fn all(plan: &Plan, calls: usize, concurrency: usize) -> Result<RepeatRepo
         calls: done.into_iter().map(|(_, call)| call).collect(),
         duration,
         first_error: first.map(|(_, failure)| failure),
+        tools: Some(tools),
     })
 }
 

@@ -2,41 +2,59 @@
 
 use std::time::Duration;
 
-use mcp_core::Error;
+use mcp_adapter::ToolSet;
+use mcp_core::{Error, Limits};
 use tokio::runtime::{Builder, Runtime};
 
 /// What is still running in the background when the work is done (a name being looked up) is not
 /// waited for any longer than this.
-const FAREWELL: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(100);
 
-/// Runs work to its end, or until the user interrupts it. One thread is enough for few calls, and
-/// starts faster.
-pub(crate) fn run<T>(
-    concurrency: usize,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let runtime = runtime(concurrency)
-        .map_err(|error| Error::config_because("the runtime cannot start", error))?;
-    let outcome = runtime.block_on(async {
-        tokio::select! {
-            biased;
-            outcome = work => outcome,
-            () = interrupted() => Err(Error::cancelled()),
-        }
-    });
-    runtime.shutdown_timeout(FAREWELL);
-    outcome
-}
+/// Where the work of one command runs.
+#[derive(Debug)]
+pub(crate) struct Work(Runtime);
 
-fn runtime(concurrency: usize) -> std::io::Result<Runtime> {
-    if concurrency <= 1 {
-        return Builder::new_current_thread().enable_all().build();
+impl Work {
+    /// One thread is enough for few calls at a time, and starts faster.
+    pub(crate) fn new(concurrency: usize) -> Result<Self, Error> {
+        let runtime = if concurrency <= 1 {
+            Builder::new_current_thread().enable_all().build()
+        } else {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Builder::new_multi_thread()
+                .worker_threads(concurrency.min(cores))
+                .enable_all()
+                .build()
+        };
+        let started = runtime.map(Self);
+        started.map_err(|error| Error::config_because("the runtime cannot start", error))
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Builder::new_multi_thread()
-        .worker_threads(concurrency.min(cores))
-        .enable_all()
-        .build()
+
+    /// Runs work to its end, or until the user interrupts it.
+    pub(crate) fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.0.block_on(async {
+            tokio::select! {
+                biased;
+                outcome = work => outcome,
+                () = interrupted() => Err(Error::cancelled()),
+            }
+        })
+    }
+
+    /// Says goodbye to servers, after everything has been printed: sessions are ended, and children
+    /// get the time to leave by themselves. Then nothing is left.
+    pub(crate) fn end<'t>(self, tools: impl IntoIterator<Item = &'t ToolSet>) {
+        let time = Limits::default().close_timeout;
+        let farewells: Vec<_> = tools.into_iter().map(|tools| tools.close(time)).collect();
+        if !farewells.is_empty() {
+            let said = self.run(async {
+                futures_util::future::join_all(farewells).await;
+                Ok(())
+            });
+            drop(said);
+        }
+        self.0.shutdown_timeout(REST);
+    }
 }
 
 /// Ends when the user or the system asks the process to end.

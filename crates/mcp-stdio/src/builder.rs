@@ -28,7 +28,8 @@ const DEFAULT_TERMINATE: Duration = Duration::from_secs(2);
 pub struct StdioServerBuilder {
     id: Option<ServerId>,
     program: Program,
-    arguments: Vec<String>,
+    /// With whether the text is meant as it is.
+    arguments: Vec<(String, bool)>,
     secrets_in_arguments: bool,
     environment: Environment,
     settings: Settings,
@@ -70,7 +71,19 @@ impl StdioServerBuilder {
     /// Adds arguments. Every user of the machine can read them: a secret goes into
     /// [`env`](Self::env).
     pub fn args<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(Into::into));
+        let arguments = arguments.into_iter().map(|text| (text.into(), false));
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// Adds arguments that are meant as they are: a `${VAR}` in them is for the program to look at,
+    /// such as a shell.
+    pub fn literal_args<A: Into<String>>(
+        mut self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(|text| (text.into(), true));
+        self.arguments.extend(arguments);
         self
     }
 
@@ -210,7 +223,9 @@ impl StdioServerBuilder {
             .arguments
             .into_iter()
             .enumerate()
-            .map(|(index, text)| argument(index + 1, text, self.secrets_in_arguments))
+            .map(|(index, (text, literal))| {
+                argument(index + 1, text, literal, self.secrets_in_arguments)
+            })
             .collect::<Result<_, _>>()?;
         let care = Care {
             idle: self.idle,
@@ -233,9 +248,17 @@ impl StdioServerBuilder {
     }
 }
 
-fn argument(number: usize, text: String, secrets_allowed: bool) -> Result<SecretRef, Error> {
+fn argument(
+    number: usize,
+    text: String,
+    literal: bool,
+    secrets_allowed: bool,
+) -> Result<SecretRef, Error> {
     if text.contains('\0') {
         return Err(Error::config(format!("argument {number} holds a NUL")));
+    }
+    if literal {
+        return Ok(SecretRef::literal(text));
     }
     match SecretRef::template(text.as_str()) {
         Ok(reference) if reference.is_literal() || secrets_allowed => Ok(reference),
@@ -274,6 +297,8 @@ mod tests {
         let error = server().build().unwrap_err().to_string();
         assert!(error.contains("argument 2"), "{error}");
         server().allow_secrets_in_args().build().unwrap();
+        let shell = StdioServer::builder("sh").literal_args(["-c", "echo ${HOME}"]);
+        shell.build().unwrap();
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl HttpLoader {
         let principal = self.settings.principal.clone();
         let credentials = async {
             let request = CredentialRequest::new(&id, &principal);
-            Ok(provider.credentials(request).await?)
+            Ok::<_, Error>(provider.credentials(request).await?)
         };
         self.settings
             .load(Arc::new(server.build()?), credentials)

@@ -51,7 +51,8 @@ pub fn load_mcp_tools_stdio(command: impl Into<String>) -> StdioLoader {
 pub struct StdioLoader {
     command: String,
     settings: Settings,
-    arguments: Vec<String>,
+    /// With whether the text is meant as it is.
+    arguments: Vec<(String, bool)>,
     environment: Vec<(String, EnvValue)>,
     passed: Vec<String>,
     inherit: bool,
@@ -66,7 +67,19 @@ impl StdioLoader {
     /// Arguments, as they are: no shell looks at them. Every user of the machine can read them, so
     /// a secret belongs into [`env`](Self::env).
     pub fn args<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(Into::into));
+        let arguments = arguments.into_iter().map(|text| (text.into(), false));
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// Arguments in which a `${VAR}` is for the program to look at, such as a shell. In
+    /// [`args`](Self::args) it is refused, because it looks like a secret that should be put there.
+    pub fn literal_args<A: Into<String>>(
+        mut self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(|text| (text.into(), true));
+        self.arguments.extend(arguments);
         self
     }
 
@@ -111,10 +124,15 @@ impl StdioLoader {
     async fn load(mut self) -> Result<ToolSet, Error> {
         self.settings.checked()?;
         let mut server = StdioServer::builder(&self.command)
-            .args(&self.arguments)
             .env_from(&self.passed)
             .allow_unsafe_env(&self.allowed)
             .limits(self.settings.limits.clone());
+        for (text, literal) in &self.arguments {
+            server = match literal {
+                true => server.literal_args([text]),
+                false => server.args([text]),
+            };
+        }
         for (name, value) in &self.environment {
             server = server.env(name, value.clone());
         }
@@ -143,7 +161,7 @@ impl StdioLoader {
             .file_stem()
             .unwrap_or_default()
             .to_string_lossy();
-        let rest = self.arguments.iter().map(String::as_bytes);
+        let rest = self.arguments.iter().map(|(text, _)| text.as_bytes());
         let directory = self
             .directory
             .iter()

@@ -134,6 +134,7 @@ mod tests {
             protocol: Some(ProtocolVersion::V2026_07_28),
             duration: Duration::from_micros(1_234),
             attempts: 2,
+            tools: None,
         }
     }
 

@@ -286,3 +286,62 @@ async fn a_token_command_that_fails_is_no_credential() {
         "exit status: 1",
     );
 }
+
+#[tokio::test]
+async fn what_a_file_asks_for_and_cannot_be_had() {
+    let shell = shell();
+    let url = "http://127.0.0.1:9/mcp";
+    shell.write(
+        "mcp.json",
+        &json!({ "mcpServers": {
+            "oauth": { "url": url, "auth": { "type": "oauth", "client_secret": CANARY } },
+            "twice": { "url": url, "headers": { "Authorization": CANARY },
+                "auth": { "type": "bearer", "token": CANARY } },
+            "file": { "url": url, "headers": { "X-A": { "file": "no/such/secret" } } },
+            "from": { "command": "x", "envFrom": ["UNSET_THREE"] },
+            "loader": { "command": "x", "env": { "LD_PRELOAD": CANARY } },
+            "prefix": { "command": "x", "toolNamePrefix": "a b" },
+            "folder": { "command": "sh", "cwd": "no/such/folder" },
+        } })
+        .to_string(),
+    );
+    for (server, words) in [
+        (
+            "oauth",
+            "server `oauth`, field `auth`: type `oauth` is not supported yet",
+        ),
+        ("twice", "server `twice`, field `auth.token`"),
+        (
+            "file",
+            "server `file`, field `headers.X-A`: file `no/such/secret`",
+        ),
+        (
+            "from",
+            "server `from`, field `envFrom`: environment variable `UNSET_THREE` is not set",
+        ),
+        ("loader", "`LD_PRELOAD`"),
+    ] {
+        let ran = shell.run(&["tools", server, "--json"]).await;
+        check(&ran, "config", 2, words);
+    }
+    let ran = shell.run(&["tools", "folder", "--json"]).await;
+    assert!(ran.stdout.contains("no/such/folder"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn a_secret_file_is_found_beside_the_configuration() {
+    let (server, shell) = Shell::with_server(&[]).await;
+    let token = server.tokens().issue("alice").access;
+    std::fs::create_dir(shell.folder().join("etc")).unwrap();
+    shell.write("etc/token", &format!("{token}\n"));
+    shell.write(
+        "etc/mcp.json",
+        &json!({ "mcpServers": { "one": { "url": server.url(), "headers": { "X-Tenant-Id": "t" },
+            "auth": { "type": "bearer", "token": { "file": "token" } } } } })
+        .to_string(),
+    );
+    let ran = shell
+        .run(&["call", "one", "whoami", "--config", "etc/mcp.json"])
+        .await;
+    assert_eq!(ran.stdout, "alice of t\n", "{}", ran.stderr);
+}

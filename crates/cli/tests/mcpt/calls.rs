@@ -222,3 +222,106 @@ async fn a_server_of_the_time_of_sessions_works_too() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.json()["protocol_version"], "2025-11-25");
 }
+
+#[tokio::test]
+async fn the_childs_words_are_its_own() {
+    let mut words = vec![
+        "call",
+        "environment",
+        "--stdio",
+        "--",
+        "sh",
+        "-c",
+        "export SEEN=${HOME}; exec \"$0\" \"$@\"",
+    ];
+    let child = child_command();
+    words.extend(child.iter().map(String::as_str));
+    let ran = Shell::new().run(&words).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.split(' ').any(|name| name == "SEEN"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[tokio::test]
+async fn goodbye_is_said() {
+    let lifetime = std::time::Duration::from_secs(600);
+    let server = mcp_testbed::embedded::EmbeddedServer::start_with_sessions(lifetime)
+        .await
+        .unwrap();
+    let shell = Shell::new().var("TOKEN", &server.tokens().issue("alice").access);
+    let target = [
+        "--url",
+        server.url(),
+        "--header",
+        "X-Tenant-Id: acme",
+        "--bearer-env",
+        "TOKEN",
+    ];
+    for command in [&["tools"][..], &["call", "whoami"]] {
+        let words: Vec<_> = command.iter().chain(&target).copied().collect();
+        let ran = shell.run(&words).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let seen = server.seen();
+        let last = seen.last().unwrap();
+        assert_eq!((last.method.as_str(), last.status), ("DELETE", 200));
+    }
+
+    // A child may finish what it is doing when its input ends.
+    let shell = Shell::new();
+    let mut words = vec![
+        "call",
+        "whoami",
+        "--stdio",
+        "--",
+        "sh",
+        "-c",
+        "\"$0\" \"$@\"; echo done > farewell",
+    ];
+    let child = child_command();
+    words.extend(child.iter().map(String::as_str));
+    let ran = shell.run(&words).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(shell.folder().join("farewell").exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_interrupted_call_leaves_no_child() {
+    let shell = Shell::new();
+    let script = "echo $$ > pid; exec \"$0\" \"$@\"";
+    let mut words = vec![
+        "call",
+        "slow",
+        "--json",
+        "--args",
+        r#"{"milliseconds":60000}"#,
+        "--stdio",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    let child = child_command();
+    words.extend(child.iter().map(String::as_str));
+    let running = shell.start(&words);
+    let own = running.id().unwrap().to_string();
+    let pid = shell.wait_for_file("pid").await;
+    let signal = |signal: &str, pid: &str| {
+        let mut kill = std::process::Command::new("kill");
+        let kill = kill.args([signal, pid]).stderr(std::process::Stdio::null());
+        kill.status().unwrap().success()
+    };
+    assert!(signal("-0", &pid), "the child runs");
+    assert!(signal("-INT", &own));
+    let ran = crate::command::finish(running).await;
+    assert_eq!(
+        (ran.code, ran.kind().as_str()),
+        (4, "cancelled"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!signal("-0", &pid), "the child is gone");
+}

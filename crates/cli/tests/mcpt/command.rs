@@ -1,5 +1,6 @@
 //! Runs `mcpt` as a shell would, with an environment of its own.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use mcp_testbed::embedded::EmbeddedServer;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
 
 /// Far longer than any of it takes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -51,6 +53,10 @@ impl Shell {
         self
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn write(&self, name: &str, content: &str) {
         std::fs::write(self.folder.path().join(name), content).unwrap();
     }
@@ -60,8 +66,16 @@ impl Shell {
     }
 
     pub(crate) async fn run_with_input(&self, words: &[&str], input: &str) -> Ran {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mcpt"));
-        command
+        let mut child = self.start(words);
+        let mut stdin = child.stdin.take().unwrap();
+        // It may end without having read anything.
+        let _unread = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        finish(child).await
+    }
+
+    pub(crate) fn start(&self, words: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_mcpt"))
             .args(words)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -71,19 +85,37 @@ impl Shell {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        // It may end without having read anything.
-        let _unread = stdin.write_all(input.as_bytes()).await;
-        drop(stdin);
-        let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
-        let output = output.expect("it ends").unwrap();
-        Ran {
-            code: output.status.code().expect("it is not killed"),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    }
+
+    /// What a file holds, once there is something in it.
+    pub(crate) async fn wait_for_file(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        let there = async {
+            loop {
+                let content = std::fs::read_to_string(&path).unwrap_or_default();
+                if content.ends_with('\n') {
+                    return content.trim().to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, there)
+            .await
+            .expect("the file is written")
+    }
+}
+
+/// Waits until it has ended.
+pub(crate) async fn finish(child: Child) -> Ran {
+    let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
+    let output = output.expect("it ends").unwrap();
+    Ran {
+        code: output.status.code().expect("it is not killed"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -153,7 +153,8 @@ impl ServerLoader {
 
     async fn stdio(&self, stdio: &StdioConfig, principal: &Principal) -> Result<ToolSet, Error> {
         let mut loader = load_mcp_tools_stdio(&stdio.command)
-            .args(&stdio.args)
+            // The file's reader has refused references to secrets.
+            .literal_args(&stdio.args)
             .env_from(&stdio.env_from)
             .allow_unsafe_env(&stdio.allow_unsafe_env);
         for (name, secret) in &stdio.env {
