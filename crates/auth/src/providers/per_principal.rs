@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// });
 /// ```
 ///
-/// At most 10,000 are kept, each until nobody has asked it for an hour; both can be changed. One
+/// At most 10,000 are kept, each until nobody has asked it for an hour and another user comes; both
+/// can be changed. One
 /// that is dropped and needed again is made anew, so what must survive (a refresh token that
 /// rotates) belongs in a [`TokenStore`](crate::TokenStore).
 pub struct PerPrincipal {
@@ -46,8 +47,7 @@ pub struct PerPrincipal {
     capacity: usize,
     idle: Duration,
     clock: SharedClock,
-    begun: Instant,
-    known: RwLock<HashMap<Key, Entry>>,
+    known: RwLock<Known>,
 }
 
 type Make = dyn Fn(&ServerId, &Principal) -> Result<SharedProvider, CredentialError> + Send + Sync;
@@ -93,8 +93,18 @@ impl Eq for dyn Pair + '_ {}
 
 struct Entry {
     provider: SharedProvider,
-    /// Milliseconds since `begun`.
-    used: AtomicU64,
+    /// Asked since the last sweep. A flag instead of a time: the hot path reads no clock and, when
+    /// it is set already, writes nothing that other cores would have to hear of.
+    touched: AtomicBool,
+    /// When a sweep last found it touched.
+    used: Instant,
+}
+
+#[derive(Default)]
+struct Known {
+    entries: HashMap<Key, Entry>,
+    /// When to look for idle ones again.
+    sweep_at: Option<Instant>,
 }
 
 impl PerPrincipal {
@@ -110,7 +120,6 @@ impl PerPrincipal {
             }),
             capacity: CAPACITY,
             idle: IDLE,
-            begun: Instant::now(),
             clock: Arc::new(SystemClock),
             known: RwLock::default(),
         }
@@ -130,14 +139,14 @@ impl PerPrincipal {
 
     /// Where time comes from.
     pub fn clock(mut self, clock: SharedClock) -> Self {
-        self.begun = clock.now();
         self.clock = clock;
         self
     }
 
     /// Forgets a user, on every server, as after a logout.
     pub fn forget(&self, principal: &Principal) {
-        self.write().retain(|(_, known), _| known != principal);
+        let mut known = self.write();
+        known.entries.retain(|(_, user), _| user != principal);
     }
 
     /// How many providers are kept now.
@@ -145,6 +154,7 @@ impl PerPrincipal {
         self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+            .entries
             .len()
     }
 
@@ -154,59 +164,61 @@ impl PerPrincipal {
     }
 
     fn provider(&self, request: CredentialRequest<'_>) -> Result<SharedProvider, CredentialError> {
-        let now = self.now();
         if let Some(entry) = self
             .known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+            .entries
             .get(&(request.server, request.principal) as &dyn Pair)
         {
-            entry.used.store(now, Ordering::Relaxed);
+            if !entry.touched.load(Ordering::Relaxed) {
+                entry.touched.store(true, Ordering::Relaxed);
+            }
             return Ok(Arc::clone(&entry.provider));
         }
         // Made without the lock: it is the application's code. If two make one at once, the first
         // to come back wins and the other's is dropped unused.
-        let made = panics::caught(|| (self.make)(request.server, request.principal))?;
+        let provider = panics::caught(|| (self.make)(request.server, request.principal))?;
         let key = (request.server.clone(), request.principal.clone());
+        let now = self.clock.now();
         let mut known = self.write();
-        if !known.contains_key(&key) && known.len() >= self.capacity {
-            self.make_room(&mut known, now);
-        }
-        let entry = known.entry(key).or_insert(Entry {
-            provider: made,
-            used: AtomicU64::new(now),
+        self.make_room(&mut known, now);
+        let entry = known.entries.entry(key).or_insert(Entry {
+            provider,
+            touched: AtomicBool::new(true),
+            used: now,
         });
         Ok(Arc::clone(&entry.provider))
     }
 
-    /// Drops the idle ones; if that is not enough, the eighth that was used longest ago, so that a
-    /// crowd of new users does not search the whole map each.
-    fn make_room(&self, known: &mut HashMap<Key, Entry>, now: u64) {
-        let idle = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
-        known.retain(|_, entry| now.saturating_sub(*entry.used.get_mut()) <= idle);
-        if known.len() < self.capacity {
+    /// Drops the idle ones from time to time, and when it is full the eighth that was used longest
+    /// ago, so that a crowd of new users does not search the whole map each.
+    fn make_room(&self, known: &mut Known, now: Instant) {
+        let full = known.entries.len() >= self.capacity;
+        if !full && known.sweep_at.is_some_and(|at| now < at) {
             return;
         }
-        let mut ages: Vec<u64> = known
-            .values_mut()
-            .map(|entry| *entry.used.get_mut())
-            .collect();
-        let spare = (ages.len() / 8).max(1);
-        let (_, oldest, _) = ages.select_nth_unstable(spare - 1);
-        let (oldest, mut spare) = (*oldest, spare);
-        known.retain(|_, entry| {
-            let drop = spare > 0 && *entry.used.get_mut() <= oldest;
+        known.sweep_at = now.checked_add(self.idle / 4);
+        known.entries.retain(|_, entry| {
+            if std::mem::take(entry.touched.get_mut()) {
+                entry.used = now;
+            }
+            now.saturating_duration_since(entry.used) <= self.idle
+        });
+        if known.entries.len() < self.capacity {
+            return;
+        }
+        let mut uses: Vec<_> = known.entries.values().map(|entry| entry.used).collect();
+        let mut spare = (uses.len() / 8).max(1);
+        let (_, &mut oldest, _) = uses.select_nth_unstable(spare - 1);
+        known.entries.retain(|_, entry| {
+            let drop = spare > 0 && entry.used <= oldest;
             spare -= usize::from(drop);
             !drop
         });
     }
 
-    fn now(&self) -> u64 {
-        let passed = self.clock.now().saturating_duration_since(self.begun);
-        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Key, Entry>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -301,7 +313,7 @@ mod tests {
         }
         let known = provider.known.read().unwrap();
         let regular = Principal::new("regular").unwrap();
-        assert!(known.keys().any(|(_, user)| *user == regular));
+        assert!(known.entries.keys().any(|(_, user)| *user == regular));
     }
 
     #[tokio::test(start_paused = true)]
@@ -311,10 +323,12 @@ mod tests {
             ask(&provider, "s", &user.to_string()).await;
         }
         tokio::time::advance(Duration::from_secs(61)).await;
-        for user in ["a", "b"] {
-            ask(&provider, "s", user).await;
-        }
+        // The first sweep notes that they were used; the next, a while later, finds them idle.
+        ask(&provider, "s", "a").await;
+        tokio::time::advance(Duration::from_secs(61)).await;
+        ask(&provider, "s", "b").await;
         assert_eq!(provider.len(), 2);
+        assert!(provider.known.read().unwrap().entries.len() < 10);
     }
 
     #[tokio::test(start_paused = true)]
