@@ -4,8 +4,12 @@
 //!   one POST in the caller's own task, with the credentials of the caller's principal.
 //! * [`HttpClient`]: the guarded client below it: one pool, TLS, deadlines, and a policy on which
 //!   addresses may be dialled. Other crates use it too.
+//! * `RmcpClient` (feature `rmcp`): the same credentials, limits and policies for an application
+//!   that speaks the protocol through `rmcp`.
 
 mod client;
+#[cfg(feature = "rmcp")]
+mod rmcp_bridge;
 mod server;
 mod sse;
 
@@ -13,4 +17,6 @@ pub use client::{
     AddressPolicy, HttpClient, HttpClientBuilder, HttpRequest, HttpResponse, HttpUrl, Resolve,
     SendError, UrlSource,
 };
+#[cfg(feature = "rmcp")]
+pub use rmcp_bridge::RmcpClient;
 pub use server::{HttpServer, HttpServerBuilder, TransportChoice};

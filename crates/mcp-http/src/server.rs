@@ -5,7 +5,7 @@ mod builder;
 mod era;
 mod exchange;
 mod fault;
-mod headers;
+pub(crate) mod headers;
 mod incoming;
 mod rpc;
 mod session;
@@ -34,7 +34,9 @@ use tracing::Instrument as _;
 pub use self::builder::{HttpServerBuilder, TransportChoice};
 
 use self::era::{Era, Finder};
-use self::fault::Fault;
+#[cfg(feature = "rmcp")]
+pub(crate) use self::exchange::{Answered, Exchange};
+pub(crate) use self::fault::Fault;
 use self::rpc::Rpc;
 use self::session::Session;
 use self::slots::Slots;
@@ -104,6 +106,11 @@ impl HttpServer {
     /// The client that it is reached with.
     pub fn client(&self) -> &HttpClient {
         &self.0.client
+    }
+
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// Asks for anything: resources, prompts, completion, whatever the server offers. `_meta` of
