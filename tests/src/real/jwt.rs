@@ -13,6 +13,7 @@ use sha2::Sha256;
 use super::install::or_fail;
 
 /// A signing secret of one server, made when that server starts.
+#[derive(Clone)]
 pub struct Jwt {
     secret: String,
 }
