@@ -1,8 +1,14 @@
 //! One HTTP request with its credentials, repeated where that is known to be right.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use mcp_core::auth::{Challenge, CredentialRequest, Credentials, Recovery, Rejection};
+use mcp_core::auth::{
+    Challenge, CredentialError, CredentialRequest, Credentials, Recovery, Rejection,
+};
 use mcp_core::{CallContext, Error, Failure, wire};
 
 use super::Inner;
@@ -136,11 +142,12 @@ impl Inner {
         wanted: CredentialRequest<'_>,
         context: &CallContext,
     ) -> Result<Credentials, Error> {
-        match self.provider.credentials(wanted).now() {
+        let asked = catch_unwind(AssertUnwindSafe(|| self.provider.credentials(wanted)));
+        match asked.map_err(|_| panicked())?.now() {
             Ok(ready) => Ok(ready?),
             Err(pending) => {
                 let limit = self.limits.call_timeout;
-                let waiting = async { Ok(pending.await?) };
+                let waiting = async { Ok(contained(pending).await??) };
                 let during = "waiting for credentials";
                 Box::pin(context.bound(limit, during, waiting)).await
             }
@@ -153,7 +160,9 @@ impl Inner {
         context: &CallContext,
     ) -> Result<Recovery, Error> {
         let limit = self.limits.call_timeout;
-        let waiting = async { Ok(self.provider.rejected(rejection).await?) };
+        let asked = catch_unwind(AssertUnwindSafe(|| self.provider.rejected(rejection)));
+        let asked = asked.map_err(|_| panicked())?;
+        let waiting = async { Ok(contained(asked).await??) };
         context
             .bound(limit, "waiting for better credentials", waiting)
             .await
@@ -202,6 +211,25 @@ impl Inner {
             said => format!(": {said}"),
         }
     }
+}
+
+/// Waits for other people's code: its panic is an error of this one request.
+async fn contained<T>(future: impl Future<Output = T> + Unpin) -> Result<T, Error> {
+    let mut future = future;
+    std::future::poll_fn(move |context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(context)));
+        match polled {
+            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+            Ok(Poll::Pending) => Poll::Pending,
+            // What it says may hold the token; the panic hook has shown it to whoever owns that.
+            Err(_) => Poll::Ready(Err(panicked())),
+        }
+    })
+    .await
+}
+
+fn panicked() -> Error {
+    CredentialError::unavailable("the credential provider panicked").into()
 }
 
 fn scopes_of(challenges: &[Challenge]) -> Vec<String> {
