@@ -148,3 +148,79 @@ impl CredentialProvider for Combined {
         names
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::testing::ScriptedSource;
+    use crate::{Bearer, Headers, Principal, RefreshingToken, ServerId, from_fn};
+
+    async fn ask(provider: &dyn CredentialProvider) -> Result<Credentials, CredentialError> {
+        let (server, alice) = (ServerId::new("s").unwrap(), Principal::local());
+        let request = CredentialRequest::new(&server, &alice);
+        provider.credentials(request).await
+    }
+
+    async fn reject(provider: &dyn CredentialProvider, refused: &Credentials) -> Recovery {
+        let (server, alice) = (ServerId::new("s").unwrap(), Principal::local());
+        let request = CredentialRequest::new(&server, &alice);
+        let rejection = Rejection::new(request, refused, StatusCode::UNAUTHORIZED);
+        provider.rejected(rejection).await.unwrap()
+    }
+
+    fn tenant() -> Headers {
+        Headers::new([("X-Tenant-Id", "acme")]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_is_told_of_its_own_part() {
+        let source = ScriptedSource::new();
+        let trace = from_fn(|_| {
+            let builder = Credentials::builder().volatile_header("X-Trace", "1")?;
+            Ok(builder.build()?)
+        });
+        let provider = Combined::new(RefreshingToken::new(source.clone()), tenant())
+            .unwrap()
+            .and(trace)
+            .unwrap();
+        let first = ask(&provider).await.unwrap();
+        let names: Vec<_> = first
+            .headers()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["authorization", "x-tenant-id", "x-trace"]);
+        assert!(first.expires_at().is_some());
+        assert_eq!(first, ask(&provider).await.unwrap());
+        assert_eq!(reject(&provider, &first).await, Recovery::Retry);
+        let second = ask(&provider).await.unwrap();
+        assert_ne!(first, second);
+        // Late news of the first one.
+        assert_eq!(reject(&provider, &first).await, Recovery::Retry);
+        assert_eq!(second, ask(&provider).await.unwrap());
+        assert_eq!(source.calls(), 2);
+    }
+
+    #[tokio::test]
+    async fn static_parts_give_up() {
+        let bearer = Bearer::new("test-token").unwrap();
+        let provider = Combined::new(bearer, tenant()).unwrap();
+        let refused = ask(&provider).await.unwrap();
+        assert_eq!(reject(&provider, &refused).await, Recovery::GiveUp);
+    }
+
+    #[tokio::test]
+    async fn conflicts_show_when_made_or_when_asked() {
+        let refreshing = || RefreshingToken::new(ScriptedSource::new());
+        let error = Combined::new(refreshing(), Bearer::new("canary").unwrap()).unwrap_err();
+        assert_eq!(error.reason(), InvalidHeaderReason::Conflict);
+        assert_eq!(error.name(), "authorization");
+        let hidden = from_fn(|_| Ok(Credentials::bearer("canary")?));
+        let provider = Combined::new(refreshing(), hidden).unwrap();
+        let error = ask(&provider).await.unwrap_err();
+        assert!(!error.is_transient());
+        assert!(!format!("{error:?}").contains("canary"));
+    }
+}

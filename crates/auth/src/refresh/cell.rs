@@ -57,6 +57,8 @@ struct Flight<W> {
     /// Credentials that were refused while this flight was on its way: it may have begun before,
     /// so if it brings just those, it does not count.
     void: Option<Fingerprint>,
+    /// Somebody put in other credentials meanwhile, which count more than what this brings.
+    superseded: bool,
 }
 
 struct Failure {
@@ -224,6 +226,11 @@ impl<W: Clone> Cell<W> {
         // A flight that was given up as lost may still come home; what it brings is good.
         let flight = state.flight.take_if(|flight| flight.id == id);
         let reason = flight.as_ref().map(|flight| flight.reason);
+        if flight.as_ref().is_some_and(|flight| flight.superseded)
+            && let Some(held) = self.slot.get()
+        {
+            return (Outcome::Fresh(held.credentials), Duration::ZERO);
+        }
         match result {
             Ok((credentials, life)) => {
                 let fingerprint = credentials.fingerprint();
@@ -276,6 +283,9 @@ impl<W: Clone> Cell<W> {
         state.last = Some(credentials.fingerprint());
         state.failure = None;
         state.failures = 0;
+        if let Some(flight) = &mut state.flight {
+            flight.superseded = true;
+        }
         self.slot.set(Some(Held {
             credentials,
             life,
@@ -310,6 +320,7 @@ impl<W: Clone> State<W> {
             reason,
             scopes: scopes.clone(),
             void: None,
+            superseded: false,
         });
         let order = Order {
             id,

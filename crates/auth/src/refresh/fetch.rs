@@ -1,6 +1,6 @@
 //! One refresh of a token as a transaction: lease, look again, exchange, store, publish.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::engine::{Fetch, FetchContext, FetchFuture, Fetched};
@@ -28,7 +28,14 @@ pub(super) struct TokenFetch {
     pub(super) windows: Windows,
     pub(super) store: Option<(SharedStore, TokenKey)>,
     /// The last token, whose refresh token buys the next.
-    held: Arc<Mutex<Option<Held>>>,
+    held: Arc<Mutex<Latest>>,
+}
+
+#[derive(Default)]
+struct Latest {
+    held: Option<Held>,
+    /// How often somebody put in another token: a fetch that began before does not overwrite it.
+    replaced: u64,
 }
 
 #[derive(Clone)]
@@ -61,24 +68,32 @@ impl TokenFetch {
         if let Some((store, key)) = &self.store {
             let save = Save::new(&held.token, held.obtained_at);
             if let Saved::Stored(revision) = store.save(key, save).await? {
-                self.hold(Held {
+                self.put(Held {
                     revision: Some(revision),
                     saved: true,
                     ..held
                 });
             }
         } else {
-            self.hold(held);
+            self.put(held);
         }
         Ok(accepted)
     }
 
     async fn fetch_alone(&self, context: FetchContext) -> Result<Fetched, CredentialError> {
-        let previous = self.held().map(|held| held.token);
+        let (previous, begun) = {
+            let latest = self.latest();
+            (latest.held.clone().map(|held| held.token), latest.replaced)
+        };
         let token = self.exchange(previous, context.scopes).await?;
         let held = self.received(token, &context.clock);
         // Held even if it cannot be sent: its refresh token is the only one that still works.
-        self.hold(held.clone());
+        {
+            let mut latest = self.latest();
+            if latest.replaced == begun {
+                latest.held = Some(held.clone());
+            }
+        }
         self.fetched(&held, &context.clock, false)
     }
 
@@ -207,10 +222,7 @@ impl TokenFetch {
         key: &TokenKey,
         context: &FetchContext,
     ) -> Result<Fetched, CredentialError> {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.latest().held = None;
         match store.load(key).await? {
             Some(stored) => self.adopt(Some(&stored), context).ok_or_else(|| {
                 CredentialError::unavailable("the stored token was changed by somebody else")
@@ -312,12 +324,21 @@ impl TokenFetch {
     }
 
     fn hold(&self, held: Held) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+        self.latest().held = Some(held);
+    }
+
+    fn put(&self, held: Held) {
+        let mut latest = self.latest();
+        latest.held = Some(held);
+        latest.replaced += 1;
     }
 
     fn held(&self) -> Option<Held> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.clone()
+        self.latest().held.clone()
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

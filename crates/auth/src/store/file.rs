@@ -13,7 +13,12 @@ use std::time::Duration;
 use self::disk::Disk;
 use super::{Lease, Save, Saved, StoreError, StoreErrorKind, StoredToken, TokenKey, TokenStore};
 use crate::MaybeReady;
-use crate::time::{SharedClock, SystemClock};
+use crate::time::{Instant, SharedClock, SystemClock};
+
+/// How long to try for the lock that is held while a file changes.
+const LOCK_DEADLINE: Duration = Duration::from_secs(10);
+/// How often to try, give or take a half.
+const LOCK_POLL: Duration = Duration::from_millis(4);
 
 /// Keeps each token in a file of its own, readable by its owner only.
 ///
@@ -71,23 +76,49 @@ impl FileStore {
         &self.directory
     }
 
+    /// Does blocking work where blocking is allowed. The lock is held for milliseconds; it is not
+    /// waited for with a thread, which a process that hangs while it has it would take for good.
     fn blocking<'a, T: Send + 'static>(
         &self,
         key: &TokenKey,
-        work: impl FnOnce(&Disk) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&Disk) -> Result<Done<T>, StoreError> + Send + Sync + 'static,
     ) -> MaybeReady<'a, Result<T, StoreError>> {
         let disk = Disk::new(&self.directory, key.clone());
+        let work = Arc::new((disk, work));
         MaybeReady::new(async move {
-            // Not cancelled by dropping: what has begun to be written is written.
-            let work = tokio::task::spawn_blocking(move || work(&disk));
-            work.await.unwrap_or_else(|_| {
-                Err(StoreError::new(
-                    StoreErrorKind::Unavailable,
-                    "the work on the store was cut off",
-                ))
-            })
+            let given_up = Instant::now() + LOCK_DEADLINE;
+            loop {
+                let work = Arc::clone(&work);
+                // Not cancelled by dropping: what has begun to be written is written.
+                let done = tokio::task::spawn_blocking(move || (work.1)(&work.0)).await;
+                match done {
+                    Ok(Ok(Done::Is(done))) => return Ok(done),
+                    Ok(Ok(Done::Busy)) if Instant::now() < given_up => {}
+                    Ok(Ok(Done::Busy)) => {
+                        return Err(StoreError::new(
+                            StoreErrorKind::Unavailable,
+                            "the store is locked by a process that hangs",
+                        ));
+                    }
+                    Ok(Err(error)) => return Err(error),
+                    Err(_) => {
+                        return Err(StoreError::new(
+                            StoreErrorKind::Unavailable,
+                            "the work on the store was cut off",
+                        ));
+                    }
+                }
+                tokio::time::sleep(LOCK_POLL.mul_f64(0.5 + fastrand::f64())).await;
+            }
         })
     }
+}
+
+/// What came of a piece of work.
+enum Done<T> {
+    Is(T),
+    /// Somebody else has the lock.
+    Busy,
 }
 
 impl TokenStore for FileStore {
@@ -95,7 +126,7 @@ impl TokenStore for FileStore {
         &'a self,
         key: &'a TokenKey,
     ) -> MaybeReady<'a, Result<Option<StoredToken>, StoreError>> {
-        self.blocking(key, Disk::load)
+        self.blocking(key, |disk| disk.load().map(Done::Is))
     }
 
     fn save<'a>(

@@ -122,4 +122,45 @@ mod files {
         let error = store.load(&key()).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_hangs_with_the_lock_is_not_waited_for_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileStore::new(directory.path().join("tokens")).unwrap();
+        let lock = store.directory().join(format!("{}.lock", key().digest()));
+        let held = fs::File::create(lock).unwrap();
+        rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let kept = token();
+        let begun = tokio::time::Instant::now();
+        let error = store
+            .save(&key(), Save::new(&kept, UNIX_EPOCH))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(begun.elapsed() < Duration::from_secs(11));
+        drop(held);
+        let saved = store.save(&key(), Save::new(&kept, UNIX_EPOCH)).await;
+        assert!(saved.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_swaps_at_once_one_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(FileStore::new(directory.path().join("tokens")).unwrap());
+        let tasks: Vec<_> = (0..32)
+            .map(|number| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move {
+                    let token = Token::new(format!("test-{number}"));
+                    let save = Save::new(&token, UNIX_EPOCH).expecting(crate::Expected::Nothing);
+                    store.save(&key(), save).await.unwrap()
+                })
+            })
+            .collect();
+        let mut stored = 0;
+        for task in tasks {
+            stored += u32::from(matches!(task.await.unwrap(), crate::Saved::Stored(_)));
+        }
+        assert_eq!(stored, 1);
+    }
 }

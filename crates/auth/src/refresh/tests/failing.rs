@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::time::{Instant, advance};
 
 use super::{ask, ask_now, exact, is, reject, settle};
@@ -204,4 +205,35 @@ fn a_runtime_that_goes_away_strands_nobody() {
     drop(first);
     assert!(waiting.join().unwrap().is_ok());
     assert_eq!(source.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_counts_more_than_a_refresh_that_was_under_way() {
+    let source = ScriptedSource::new()
+        .then_token("test-valid", 3600 * SECOND)
+        .with_delay(SECOND)
+        .then_token("test-late", 3600 * SECOND)
+        .then_fail(CredentialError::denied("gone"));
+    let (provider, _) = exact(&source);
+    ask(&*provider).await.unwrap();
+    for login in ["test-login-1", "test-login-2"] {
+        advance(3600 * SECOND).await;
+        let caller = Arc::clone(&provider);
+        let caller = tokio::spawn(async move { ask(&*caller).await });
+        settle().await;
+        let token = Token::new(login)
+            .with_refresh_token(login)
+            .expires_in(3600 * SECOND);
+        provider.replace(token).await.unwrap();
+        assert!(is(&caller.await.unwrap().unwrap(), login));
+        assert!(is(&ask_now(&*provider).unwrap(), login));
+    }
+    advance(3600 * SECOND).await;
+    ask(&*provider).await.unwrap();
+    let contexts = source.contexts();
+    let previous = contexts.last().unwrap().previous.as_ref().unwrap();
+    assert_eq!(
+        previous.refresh_token().unwrap().expose_secret(),
+        "test-login-2"
+    );
 }

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use zeroize::Zeroizing;
 
 use super::wire::{self, Record};
-use super::{is_exposed, unavailable};
+use super::{Done, is_exposed, unavailable};
 use crate::Token;
 use crate::store::{
     Expected, Lease, Revision, Saved, StoreError, StoreErrorKind, StoredToken, TokenKey,
@@ -76,8 +76,10 @@ impl Disk {
         obtained_at: SystemTime,
         expected: Expected,
         fence: Option<u64>,
-    ) -> Result<Saved, StoreError> {
-        let _lock = self.lock()?;
+    ) -> Result<Done<Saved>, StoreError> {
+        let Some(_lock) = self.lock()? else {
+            return Ok(Done::Busy);
+        };
         if let Some(fence) = fence
             && self.latest_lease()?.fence > fence
         {
@@ -93,20 +95,22 @@ impl Disk {
             Err(error) => return Err(error),
         };
         if !expected.is_met_by(found) {
-            return Ok(Saved::Conflict);
+            return Ok(Done::Is(Saved::Conflict));
         }
         let revision = Revision::unique();
         let content = wire::write(&Record::new(&self.key, token, obtained_at, revision))?;
         self.replace(&content)
             .map_err(|error| unavailable("the token's file cannot be written", error))?;
-        Ok(Saved::Stored(revision))
+        Ok(Done::Is(Saved::Stored(revision)))
     }
 
-    pub(super) fn delete(&self) -> Result<bool, StoreError> {
-        let _lock = self.lock()?;
+    pub(super) fn delete(&self) -> Result<Done<bool>, StoreError> {
+        let Some(_lock) = self.lock()? else {
+            return Ok(Done::Busy);
+        };
         match fs::remove_file(&self.token) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Ok(()) => Ok(Done::Is(true)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Done::Is(false)),
             Err(error) => Err(unavailable("the token's file cannot be removed", error)),
         }
     }
@@ -115,16 +119,18 @@ impl Disk {
         &self,
         wall: SystemTime,
         life: Duration,
-    ) -> Result<Option<Lease>, StoreError> {
+    ) -> Result<Done<Option<Lease>>, StoreError> {
         let failed = |error| unavailable("the lease cannot be taken", error);
-        let _lock = self.lock()?;
+        let Some(_lock) = self.lock()? else {
+            return Ok(Done::Busy);
+        };
         let latest = self.latest_lease()?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
         let mut file = open(&mut options, &self.lease).map_err(failed)?;
         if !try_lock(&file).map_err(failed)? {
             if millis(wall) < latest.until {
-                return Ok(None);
+                return Ok(Done::Is(None));
             }
             // Its holder hangs. Another file takes the place of the one it has locked; the fence
             // keeps the holder from saving, should it come back.
@@ -132,7 +138,7 @@ impl Disk {
             options.truncate(true);
             file = open(&mut options, &aside).map_err(failed)?;
             if !try_lock(&file).map_err(failed)? {
-                return Ok(None);
+                return Ok(Done::Is(None));
             }
             fs::rename(&aside, &self.lease).map_err(failed)?;
         }
@@ -142,22 +148,17 @@ impl Disk {
         file.set_len(0).map_err(failed)?;
         file.write_all(format!("{fence} {until}\n").as_bytes())
             .map_err(failed)?;
-        Ok(Some(Lease::new(fence).with_guard(file)))
+        Ok(Done::Is(Some(Lease::new(fence).with_guard(file))))
     }
 
-    /// Waits for the lock; it is held for milliseconds.
-    fn lock(&self) -> Result<File, StoreError> {
+    /// The lock under which files change; `None` while somebody else has it.
+    fn lock(&self) -> Result<Option<File>, StoreError> {
         let failed = |error| unavailable("the store cannot be locked", error);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
         let file = open(&mut options, &self.lock).map_err(failed)?;
-        loop {
-            match flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(file),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(failed(error.into())),
-            }
-        }
+        let locked = try_lock(&file).map_err(failed)?;
+        Ok(locked.then_some(file))
     }
 
     fn latest_lease(&self) -> Result<LatestLease, StoreError> {
