@@ -31,6 +31,8 @@ struct Inner {
     expires_at: Option<Instant>,
     /// What these were combined from.
     parts: Option<[Credentials; 2]>,
+    /// What travels in another way.
+    beside: Option<Fingerprint>,
 }
 
 impl Credentials {
@@ -43,6 +45,7 @@ impl Credentials {
                 fingerprint: Fingerprint::anonymous(),
                 expires_at: None,
                 parts: None,
+                beside: None,
             }))
         });
         ANONYMOUS.clone()
@@ -240,6 +243,9 @@ impl CredentialsBuilder {
         for (index, (name, value)) in other.headers().iter().enumerate() {
             self = self.push(name.clone(), value.clone(), index < other.0.lasting)?;
         }
+        if let Some(secret) = &other.0.beside {
+            self = self.beside(secret);
+        }
         Ok(match other.expires_at() {
             Some(instant) => self.expires_at(instant),
             None => self,
@@ -279,6 +285,7 @@ impl CredentialsBuilder {
             fingerprint,
             expires_at: self.expires_at,
             parts: self.parts,
+            beside: self.beside,
         })))
     }
 
@@ -368,6 +375,11 @@ mod tests {
         );
         assert_ne!(with(&["a"]).fingerprint(), Fingerprint::anonymous());
         assert!(with(&["a"]).headers().is_empty());
+        let merged = |secret| {
+            let builder = Credentials::builder().merge(&with(&[secret])).unwrap();
+            builder.build().unwrap().fingerprint()
+        };
+        assert_ne!(merged("a"), merged("b"));
     }
 
     #[test]

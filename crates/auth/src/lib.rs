@@ -6,6 +6,14 @@
 //! * what was refused: a transport reports a [`Rejection`] with the parsed [`Challenge`]s and is
 //!   told to retry, to give up, or that the user must authorize ([`Recovery`]).
 //!
+//! Ready-made providers: [`Bearer`] and [`Headers`] that stay the same, [`SecretHeaders`] out of
+//! [`SecretRef`]s, [`RefreshingToken`] around a [`TokenSource`], [`PerPrincipal`], [`Combined`],
+//! [`Anonymous`], and closures ([`from_fn`], [`from_async_fn`]). A token that rotates and must
+//! outlive the process, or is shared with other processes, lies in a [`TokenStore`].
+//!
+//! Nothing here prints a secret: what can hold one shows names and fingerprints in its `Debug`,
+//! and errors name what they are about, never a value.
+//!
 //! The crate knows neither MCP nor any HTTP client, so that a platform can write and test a
 //! provider without them.
 //!
@@ -23,6 +31,16 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//! None is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `command` | secrets, tokens and headers that a command prints: `CommandToken`, `HeadersHelper` |
+//! | `file` | `FileStore` (Unix) |
+//! | `serde` | [`SecretRef`] in configuration files |
+//! | `test-util` | the module `testing`: clocks, sources, a rotating issuer, rules to check against |
 
 mod challenge;
 #[cfg(feature = "command")]

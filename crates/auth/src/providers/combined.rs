@@ -151,6 +151,8 @@ impl CredentialProvider for Combined {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use http::StatusCode;
 
     use super::*;
@@ -177,8 +179,10 @@ mod tests {
     #[tokio::test]
     async fn each_is_told_of_its_own_part() {
         let source = ScriptedSource::new();
-        let trace = from_fn(|_| {
-            let builder = Credentials::builder().volatile_header("X-Trace", "1")?;
+        let count = AtomicU32::new(0);
+        let trace = from_fn(move |_| {
+            let number = count.fetch_add(1, Ordering::SeqCst).to_string();
+            let builder = Credentials::builder().volatile_header("X-Trace", number)?;
             Ok(builder.build()?)
         });
         let provider = Combined::new(RefreshingToken::new(source.clone()), tenant())
@@ -193,7 +197,10 @@ mod tests {
             .collect();
         assert_eq!(names, ["authorization", "x-tenant-id", "x-trace"]);
         assert!(first.expires_at().is_some());
-        assert_eq!(first, ask(&provider).await.unwrap());
+        // The same credentials to every eye, with a trace of their own.
+        let next = ask(&provider).await.unwrap();
+        assert_eq!(first, next);
+        assert_ne!(first.headers()[2].1, next.headers()[2].1);
         assert_eq!(reject(&provider, &first).await, Recovery::Retry);
         let second = ask(&provider).await.unwrap();
         assert_ne!(first, second);

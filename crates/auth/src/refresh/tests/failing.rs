@@ -230,10 +230,15 @@ async fn a_login_counts_more_than_a_refresh_that_was_under_way() {
     }
     advance(3600 * SECOND).await;
     ask(&*provider).await.unwrap();
+    // Each login's refresh token is the one that buys the next.
     let contexts = source.contexts();
-    let previous = contexts.last().unwrap().previous.as_ref().unwrap();
-    assert_eq!(
-        previous.refresh_token().unwrap().expose_secret(),
-        "test-login-2"
-    );
+    let bought_with: Vec<_> = contexts
+        .iter()
+        .map(|context| {
+            let refresh = context.previous.as_ref()?.refresh_token()?;
+            Some(refresh.expose_secret().to_owned())
+        })
+        .collect();
+    assert_eq!(bought_with[2].as_deref(), Some("test-login-1"));
+    assert_eq!(bought_with[3].as_deref(), Some("test-login-2"));
 }

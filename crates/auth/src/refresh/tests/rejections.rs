@@ -154,6 +154,8 @@ async fn refused_scopes_leave_the_token_in_use() {
     .unwrap_err();
     assert_eq!(error.to_string(), "not for you");
     assert!(is(&ask_now(&*provider).unwrap(), "test-narrow"));
+    // Nor does the refusal hold up an ordinary refresh.
+    assert_eq!(reject(&*provider, &narrow).await.unwrap(), Recovery::Retry);
 }
 
 #[tokio::test]

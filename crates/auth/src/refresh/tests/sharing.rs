@@ -72,6 +72,21 @@ async fn a_cache_whose_token_was_refused_adopts_what_another_has_fetched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_token_is_not_adopted_again() {
+    let issuer = RotatingIssuer::new(3600 * SECOND);
+    let store = Arc::new(MemoryStore::new());
+    let provider = sharing(&issuer, &store);
+    let refused = ask(&provider).await.unwrap();
+    // Somebody writes the same token once more.
+    let found = store.load(&key()).await.unwrap().unwrap();
+    let again = Save::new(&found.token, found.obtained_at);
+    store.save(&key(), again).await.unwrap();
+    assert_eq!(reject(&provider, &refused).await.unwrap(), Recovery::Retry);
+    assert!(is(&ask(&provider).await.unwrap(), "test-access-2"));
+    assert_eq!((issuer.issued(), issuer.reused()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_process_begins_with_the_stored_token() {
     let issuer = RotatingIssuer::new(3600 * SECOND);
     let store = Arc::new(MemoryStore::new());
