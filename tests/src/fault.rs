@@ -4,6 +4,7 @@
 //! for the next request, or `None` when the connection is done. [`Wire::modern`] and
 //! [`Wire::session`] answer as well-behaved servers do, so that a script says only what is odd.
 
+use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -176,7 +177,7 @@ impl Wire {
             body.len()
         );
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         self.raw(format!("{head}\r\n{body}")).await
     }
@@ -281,7 +282,7 @@ impl Wire {
     }
 
     async fn read_more(&mut self) -> Option<()> {
-        let mut chunk = [0; 16 * 1024];
+        let mut chunk = vec![0; 16 * 1024];
         let read = self
             .stream
             .read(&mut chunk)

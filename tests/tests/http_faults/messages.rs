@@ -1,0 +1,209 @@
+//! D: messages that are wrong, foreign, endless or asked for too often.
+
+use mcp_core::{ErrorKind, ToolCall, ToolServer};
+use mcp_testbed::fault::{FaultServer, Request};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::harness::{call, call_answered, context, legacy, modern, small};
+
+#[tokio::test]
+async fn d1_answers_to_others_are_not_delivered() {
+    for id in [json!("1"), json!(null), json!(1.5), json!(999), json!(-1)] {
+        let answer = json!({"jsonrpc": "2.0", "id": id, "result": {"content": []}}).to_string();
+        let as_json = answer.clone();
+        let error = call_answered(move |_, mut wire| {
+            let answer = as_json.clone();
+            async move { wire.json(&answer).await.then_some(wire) }
+        })
+        .await;
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{id}");
+
+        // On a stream the right one may still come.
+        let server = FaultServer::start(move |request, mut wire| {
+            let foreign = answer.clone();
+            async move {
+                wire.events("").await;
+                wire.event(&foreign).await;
+                let right = json!({"content": [{"type": "text", "text": "mine"}]});
+                wire.event(&request.result(&right)).await;
+                None
+            }
+        })
+        .await;
+        let client = modern(&server).build().unwrap();
+        assert_eq!(call(&client).await.unwrap().text(), "mine");
+    }
+}
+
+#[tokio::test]
+async fn d2_both_result_and_error_or_neither_is_an_error() {
+    for rest in [
+        json!({"result": {}, "error": {"code": 1, "message": "x"}}),
+        json!({}),
+    ] {
+        let error = call_answered(move |request, mut wire| {
+            let mut answer = rest.clone();
+            answer["id"] = request.id();
+            async move { wire.json(&answer.to_string()).await.then_some(wire) }
+        })
+        .await;
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+    }
+}
+
+#[tokio::test]
+async fn d3_deep_nesting_does_not_overflow_the_stack() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let answer = format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":{deep}}}}}"#,
+            request.id()
+        );
+        wire.json(&answer).await.then_some(wire)
+    })
+    .await;
+    let client = modern(&server).build().unwrap();
+    // Whatever it is called, it is an answer within the deadline.
+    if let Ok(output) = call(&client).await {
+        assert!(output.text().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn d4_requests_of_the_servers_are_refused_within_bounds() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        if request.rpc_method() != "tools/call" {
+            return wire.session(&request, "s-1").await.then_some(wire);
+        }
+        wire.events("").await;
+        let asks = [("ping", json!("a")), ("sampling/createMessage", json!(7))];
+        for (method, id) in asks {
+            let asked = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": {}});
+            wire.event(&asked.to_string()).await;
+        }
+        wire.event(&request.result(&json!({"content": []}))).await;
+        None
+    })
+    .await;
+    let client = legacy(&server).build().unwrap();
+    call(&client).await.unwrap();
+    let answers: Vec<Value> = server
+        .seen()
+        .iter()
+        .map(Request::json)
+        .filter(|it| it["method"].is_null())
+        .collect();
+    assert_eq!(
+        answers[0],
+        json!({"jsonrpc": "2.0", "id": "a", "result": {}})
+    );
+    assert_eq!(answers[1]["id"], 7);
+    assert_eq!(answers[1]["error"]["code"], -32601);
+
+    let flood = call_answered(|_, mut wire| async move {
+        wire.events("").await;
+        let ask = json!({"jsonrpc": "2.0", "id": 1, "method": "roots/list"}).to_string();
+        while wire.event(&ask).await {}
+        None
+    })
+    .await;
+    assert_eq!(flood.kind(), ErrorKind::LimitExceeded);
+}
+
+#[tokio::test]
+async fn d5_input_is_asked_for_a_bounded_number_of_times() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        let more = json!({"resultType": "input_required", "requestState": "again"});
+        wire.json(&request.result(&more)).await.then_some(wire)
+    })
+    .await;
+    let mut limits = small();
+    limits.input_rounds = 3;
+    let client = modern(&server).limits(limits).build().unwrap();
+    let error = call(&client).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+    let seen = server.seen();
+    assert_eq!(seen.len(), 4);
+    assert_eq!(seen[1].json()["params"]["requestState"], "again");
+    assert_ne!(seen[0].id(), seen[1].id());
+
+    let wants = call_answered(|request, mut wire| async move {
+        let form = json!({"method": "elicitation/create", "params": {}});
+        let more = json!({"resultType": "input_required", "inputRequests": {"a": form}});
+        wire.json(&request.result(&more)).await.then_some(wire)
+    })
+    .await;
+    assert!(wants.to_string().contains("elicitation/create"), "{wants}");
+}
+
+#[tokio::test]
+async fn d6_one_broken_tool_among_many_is_reported() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        if request.rpc_method() != "tools/list" {
+            return wire.modern(&request).await.then_some(wire);
+        }
+        let mut tools: Vec<Value> = (0..199)
+            .map(|n| json!({"name": format!("t{n}"), "inputSchema": {"type": "object"}}))
+            .collect();
+        tools.insert(100, json!({"name": "broken", "inputSchema": 5}));
+        let annotated = |header: &str| {
+            json!({"type": "object", "properties": {
+            "a": {"type": "string", "x-mcp-header": header}}})
+        };
+        tools.push(json!({"name": "bad-header", "inputSchema": annotated("a b")}));
+        tools.push(json!({"name": "good-header", "inputSchema": annotated("A")}));
+        let page = json!({"tools": tools});
+        wire.json(&request.result(&page)).await.then_some(wire)
+    })
+    .await;
+    let client = modern(&server).build().unwrap();
+    let listing = client.list_tools(&context("alice")).await.unwrap();
+    assert_eq!(listing.tools.len(), 200);
+    let skipped: Vec<_> = listing.skipped.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(skipped, ["broken", "bad-header"]);
+
+    let tool = listing
+        .tools
+        .iter()
+        .find(|it| it.name() == "good-header")
+        .unwrap();
+    let arguments = json!({"a": "zürich"}).as_object().unwrap().clone();
+    client
+        .call_tool(ToolCall::new(tool, &arguments), &context("alice"))
+        .await
+        .unwrap();
+    let seen = server.seen();
+    let sent = seen.last().unwrap();
+    assert_eq!(sent.header("mcp-param-a"), Some("=?base64?esO8cmljaA==?="));
+    assert_eq!(sent.header("mcp-name"), Some("good-header"));
+    assert_eq!(sent.header("mcp-method"), Some("tools/call"));
+}
+
+#[tokio::test]
+async fn d7_pages_end() {
+    for (cursor, kind) in [
+        (Some("same"), ErrorKind::Protocol),
+        (None, ErrorKind::LimitExceeded),
+    ] {
+        let pages = Arc::new(AtomicUsize::new(0));
+        let server = FaultServer::start(move |request, mut wire| {
+            let page = pages.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if request.rpc_method() != "tools/list" {
+                    return wire.modern(&request).await.then_some(wire);
+                }
+                let next = cursor.map_or_else(|| page.to_string(), str::to_owned);
+                let result = json!({"tools": [], "nextCursor": next});
+                wire.json(&request.result(&result)).await.then_some(wire)
+            }
+        })
+        .await;
+        let mut limits = small();
+        limits.pages = 20;
+        let client = modern(&server).limits(limits).build().unwrap();
+        let error = client.list_tools(&context("alice")).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+}

@@ -1,0 +1,260 @@
+//! TLS: whom the client believes, as whom it appears, and what it says when it does not.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use mcp_core::auth::SecretString;
+use mcp_core::{CallContext, Error, ErrorKind, ToolServer as _};
+use mcp_http::{HttpClient, HttpServer};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
+
+/// An authority that nobody believes without being told to.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    der: CertificateDer<'static>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            pem: certificate.pem(),
+            der: certificate.der().clone(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Issued {
+            pem: certificate.pem(),
+            der: certificate.der().clone(),
+            key,
+        }
+    }
+}
+
+struct Issued {
+    pem: String,
+    der: CertificateDer<'static>,
+    key: KeyPair,
+}
+
+/// A server of 2026-07-28 behind TLS, that speaks HTTP/2 where the client can.
+struct TlsServer {
+    url: String,
+    versions: Arc<Mutex<Vec<Version>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl TlsServer {
+    async fn start(issued: &Issued, clients: Option<&Authority>) -> Self {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.der.clone()).unwrap();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.unwrap())
+            }
+        };
+        let key = PrivatePkcs8KeyDer::from(issued.key.serialize_der());
+        let mut config = builder
+            .with_single_cert(vec![issued.der.clone()], key.into())
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let versions = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        let seen = Arc::clone(&versions);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
+                connections.spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    let answer = service_fn(move |request| answer(request, Arc::clone(&seen)));
+                    let io = TokioIo::new(stream);
+                    if is_h2 {
+                        let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                        let _ = http.serve_connection(io, answer).await;
+                    } else {
+                        let http = hyper::server::conn::http1::Builder::new();
+                        let _ = http.serve_connection(io, answer).await;
+                    }
+                });
+            }
+        });
+        Self {
+            url: format!("https://localhost:{port}/mcp"),
+            versions,
+            _tasks: tasks,
+        }
+    }
+
+    async fn list(&self, client: HttpClient) -> Result<usize, Error> {
+        let server = HttpServer::builder(&self.url).client(client).build()?;
+        let context = CallContext::default().with_timeout(Duration::from_secs(10));
+        let listing = server.list_tools(&context).await?;
+        Ok(listing.tools.len())
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    seen: Arc<Mutex<Vec<Version>>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    seen.lock().unwrap().push(request.version());
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let asked: Value = serde_json::from_slice(&body).unwrap();
+    let result = json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+        "tools": [{"name": "echo", "inputSchema": {}}]});
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
+    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    Ok(response)
+}
+
+fn believing(authority: &Authority) -> HttpClient {
+    let builder = HttpClient::builder().root_certificates(authority.pem.as_bytes());
+    builder.unwrap().build()
+}
+
+fn causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_believed_server_is_spoken_with_over_http_2() {
+    let authority = Authority::new();
+    let server = TlsServer::start(&authority.issue("localhost", |_| {}), None).await;
+    assert_eq!(server.list(believing(&authority)).await.unwrap(), 1);
+    let versions = server.versions.lock().unwrap();
+    assert!(
+        versions.iter().all(|it| *it == Version::HTTP_2),
+        "{versions:?}"
+    );
+}
+
+#[tokio::test]
+async fn b11_bad_certificates_are_refused_and_the_error_says_why() {
+    let authority = Authority::new();
+    let cases = [
+        // Nobody knows the authority.
+        (
+            authority.issue("localhost", |_| {}),
+            HttpClient::new(),
+            "UnknownIssuer",
+        ),
+        (
+            authority.issue("other.example.com", |_| {}),
+            believing(&authority),
+            "not valid for name",
+        ),
+        (
+            authority.issue("localhost", |params| {
+                params.not_before = date_time_ymd(2020, 1, 1);
+                params.not_after = date_time_ymd(2021, 1, 1);
+            }),
+            believing(&authority),
+            "expired",
+        ),
+    ];
+    for (issued, client, why) in cases {
+        let server = TlsServer::start(&issued, None).await;
+        let error = server.list(client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tls, "{why}");
+        assert!(causes(&error).contains(why), "{}", causes(&error));
+        assert!(server.versions.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_is_a_tls_error() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"SSH-2.0-x\r\n").await;
+        }
+    });
+    let server = HttpServer::builder(format!("https://localhost:{port}/mcp"))
+        .build()
+        .unwrap();
+    let context = CallContext::default().with_timeout(Duration::from_secs(10));
+    let error = server.list_tools(&context).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{}", causes(&error));
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_who_asks() {
+    let authority = Authority::new();
+    let issued = authority.issue("localhost", |_| {});
+    let server = TlsServer::start(&issued, Some(&authority)).await;
+    let own = authority.issue("client", |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let key = SecretString::from(own.key.serialize_pem());
+    let client = HttpClient::builder()
+        .root_certificates(authority.pem.as_bytes())
+        .unwrap()
+        .only_given_roots()
+        .client_certificate(own.pem.as_bytes(), &key)
+        .unwrap()
+        .build();
+    assert_eq!(server.list(client).await.unwrap(), 1);
+    let error = server.list(believing(&authority)).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Tls | ErrorKind::Connect),
+        "{}",
+        causes(&error)
+    );
+    let broken = SecretString::from("canary, no key");
+    let error = HttpClient::builder()
+        .client_certificate(own.pem.as_bytes(), &broken)
+        .unwrap_err();
+    assert!(!format!("{error:?}").contains("canary"));
+}
