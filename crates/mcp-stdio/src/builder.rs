@@ -78,10 +78,7 @@ impl StdioServerBuilder {
 
     /// Adds arguments that are meant as they are: a `${VAR}` in them is for the program to look at,
     /// such as a shell.
-    pub fn literal_args<A: Into<String>>(
-        mut self,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> Self {
+    pub fn literal_args<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments = arguments.into_iter().map(|text| (text.into(), true));
         self.arguments.extend(arguments);
         self

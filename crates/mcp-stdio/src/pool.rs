@@ -62,6 +62,11 @@ impl Pool {
         {
             return Ok(lease);
         }
+        // Boxed: it is large, and rare beside the calls that find their child.
+        Box::pin(self.replace(&slot, principal)).await
+    }
+
+    async fn replace(&self, slot: &Slot, principal: &Principal) -> Result<Lease, Error> {
         let mut crashes = slot.starting.lock().await;
         if let Some(lease) = slot.lease()
             && self.is_current(&lease.0, principal).await?

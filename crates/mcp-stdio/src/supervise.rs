@@ -86,7 +86,7 @@ pub(crate) async fn supervise(
 
     connection.outbox.close();
     if exited {
-        guard.kill_group();
+        // What is left of its group goes with the guard.
         return;
     }
     tokio::select! {

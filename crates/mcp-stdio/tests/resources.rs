@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "these are tests")]
 
+use std::time::Duration;
+
 use mcp_core::{
     CallContext, Error, ErrorKind, Limits, Principal, ToolCall, ToolDefinition, ToolOutput,
     ToolServer,
@@ -96,6 +98,24 @@ async fn a_flood_at_start_is_said_too() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+}
+
+#[tokio::test]
+async fn what_a_child_does_not_read_is_bounded() {
+    let _alone = ALONE.lock().await;
+    let server = fault_child("serve");
+    call(&server, "echo", json!({})).await.unwrap();
+    let big = json!({"text": "x".repeat(8 << 20)});
+    let before = peak();
+    for tool in ["deaf"; 20] {
+        let tool = ToolDefinition::from_parts(tool, "", &json!({})).unwrap();
+        let call = ToolCall::new(&tool, big.as_object().unwrap());
+        let context = CallContext::default().with_timeout(Duration::from_millis(50));
+        let error = server.call_tool(call, &context).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+    }
+    let grown = peak() - before;
+    assert!(grown < 64 * MEBIBYTE, "{} MiB", grown / MEBIBYTE);
 }
 
 fn open_files() -> usize {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mcp_auth::{
     CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, SharedProvider,
 };
-use mcp_core::{CallContext, ErrorKind, Failure, Principal, ToolServer};
+use mcp_core::{CallContext, ErrorKind, Failure, Principal};
 use serde_json::json;
 
 use crate::support::*;

@@ -58,6 +58,18 @@ async fn who_gives_up_tells_the_child() {
 }
 
 #[tokio::test]
+async fn the_way_to_the_child_stays_open() {
+    let mut limits = Limits::default();
+    limits.message_bytes = 64 << 10;
+    let server = fault_child("serve").limits(limits).build().unwrap();
+    let text = "x".repeat(16 << 10);
+    for _ in 0..20 {
+        let output = call(&server, "echo", json!({"text": &text})).await.unwrap();
+        assert_eq!(output.text(), text);
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_message_is_skipped_and_kept() {
     let server = fault_child("banner").build().unwrap();
     assert_eq!(say(&server, "echo").await, "");
