@@ -15,9 +15,11 @@ mod fastmcp;
 mod filesystem;
 mod install;
 mod jwt;
+mod oauth;
 mod tethered;
 
 pub use everything::{EverythingServer, everything_stdio};
 pub use fastmcp::{FastMcpServer, fastmcp_stdio};
 pub use filesystem::filesystem_stdio;
 pub use jwt::Jwt;
+pub use oauth::{FastMcpOAuthServer, OidcProvider, SigningPair};

@@ -79,8 +79,9 @@ fn choose(
 ) -> Result<String, OAuthError> {
     let offered = &resource.authorization_servers;
     if let Some(pinned) = &settings.issuer {
-        return match offered.iter().find(|offered| *offered == pinned) {
-            Some(pinned) => Ok(pinned.clone()),
+        return match offered.iter().find(|offered| same(offered, pinned)) {
+            // As it was configured: the user knows how the issuer spells itself.
+            Some(_) => Ok(pinned.clone()),
             None => Err(OAuthError::config(
                 "the server names other authorization servers than the configured `issuer`; change it if the move is meant",
             )),
@@ -172,7 +173,21 @@ fn join(base: &HttpUrl, path: &str) -> Result<HttpUrl, OAuthError> {
         .map_err(|error| OAuthError::from_http("a well-known URL", error))
 }
 
-/// A foreign identifier, as errors show it.
+/// Whether two identifiers differ at most by the slash of an empty path: some servers add it to what
+/// they were configured with. Good enough to recognise what the user pinned, and for nothing else.
+fn same(offered: &str, pinned: &str) -> bool {
+    let bare = |text: &str| HttpUrl::parse(text).ok().filter(|url| url.path() == "/");
+    offered == pinned || bare(offered).is_some_and(|offered| bare(pinned) == Some(offered))
+}
+
+/// A foreign identifier, as errors show it: character by character where nothing in it can be secret.
 fn shown(identifier: &str) -> String {
-    HttpUrl::parse(identifier).map_or_else(|_| "(not a URL)".to_owned(), |url| url.to_string())
+    let Ok(url) = HttpUrl::parse(identifier) else {
+        return "(not a URL)".to_owned();
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":/.-_~[]".contains(c);
+    if identifier.len() < 200 && identifier.chars().all(plain) {
+        return format!("`{identifier}`");
+    }
+    url.to_string()
 }

@@ -15,6 +15,12 @@ pub(crate) fn npm_entry(package: &str) -> Result<String> {
     ])?)
 }
 
+/// A file of an npm package.
+pub(crate) fn npm_file(package: &str, path: &[&str]) -> Result<String> {
+    let parts: Vec<_> = [&["npm", "node_modules", package], path].concat();
+    text(installed(&parts)?)
+}
+
 /// The interpreter that has fastmcp.
 pub(crate) fn python() -> Result<String> {
     let parts: [&str; 3] = if cfg!(windows) {

@@ -29,8 +29,9 @@ pub(crate) fn check(found: &ServerMetadata, issuer: &str, url: &HttpUrl) -> Resu
         return Ok(());
     }
     Err(OAuthError::protocol(format!(
-        "the metadata at {url} is of another issuer, {}",
-        shown(&found.issuer)
+        "the metadata at {url} is of the issuer {}, not of {}; if that is the right one, configure it as `issuer`",
+        shown(&found.issuer),
+        shown(issuer)
     )))
 }
 
