@@ -5,10 +5,12 @@ mod catalog;
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use mcp_core::{
     CacheScope, CallContext, Error, Failure, Principal, ServerId, ServerInfo, SkippedTool,
+    ToolDefinition,
 };
 
 pub use self::builder::ToolSetBuilder;
@@ -200,12 +202,29 @@ impl ToolSet {
     /// within this time. A program that is about to end does well to wait for it; whoever calls
     /// the tools again begins anew.
     pub async fn close(&self, timeout: Duration) {
-        let context = CallContext::new(Principal::local()).with_timeout(timeout);
-        for binding in self.bindings.iter() {
-            let mut own = CallContext::new(binding.principal.clone().unwrap_or_default());
-            own.deadline = context.deadline;
-            binding.server.close(&own).await;
-        }
+        let contexts: Vec<CallContext> = self
+            .bindings
+            .iter()
+            .map(|binding| {
+                let principal = binding.principal.clone().unwrap_or_default();
+                CallContext::new(principal).with_timeout(timeout)
+            })
+            .collect();
+        let servers = self.bindings.iter().map(|binding| &binding.server);
+        let mut closing: Vec<_> = servers
+            .zip(&contexts)
+            .map(|(server, context)| server.close(context))
+            .collect();
+        // Side by side, so that one that hangs takes nothing from the others' time.
+        std::future::poll_fn(|task| {
+            closing.retain_mut(|goodbye| goodbye.as_mut().poll(task).is_pending());
+            if closing.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     fn rebound(&self, change: impl Fn(&mut Binding)) -> Self {
@@ -218,6 +237,17 @@ impl ToolSet {
             bindings: self.bindings.iter().map(changed).collect(),
             ..self.clone()
         }
+    }
+
+    /// The definitions of one of its servers, in order.
+    pub(crate) fn definitions_of(
+        &self,
+        server: usize,
+    ) -> impl Iterator<Item = &Arc<ToolDefinition>> {
+        let tools = self.catalog.tools.iter();
+        tools
+            .filter(move |entry| entry.server as usize == server)
+            .map(|entry| entry.listed.shared.definition())
     }
 
     fn at(&self, index: usize) -> Option<AgentTool> {

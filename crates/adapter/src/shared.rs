@@ -23,6 +23,7 @@ pub(crate) struct SharedTool {
     param_model_name: Box<str>,
     param_model: OnceLock<ParamModel>,
     validation: OnceLock<Validation>,
+    output_validation: OnceLock<Option<Validation>>,
 }
 
 impl SharedTool {
@@ -33,6 +34,7 @@ impl SharedTool {
             definition,
             param_model: OnceLock::new(),
             validation: OnceLock::new(),
+            output_validation: OnceLock::new(),
         }
     }
 
@@ -62,17 +64,26 @@ impl SharedTool {
     }
 
     pub(crate) fn validation(&self) -> &Validation {
-        self.validation.get_or_init(|| {
-            let validation = Validation::compile(self.definition.input_schema());
-            if let Some(reason) = validation.unchecked() {
-                tracing::warn!(
-                    tool = self.definition.name(),
-                    reason,
-                    "the tool's arguments are not validated here"
-                );
-            }
-            validation
-        })
+        self.validation
+            .get_or_init(|| self.compile("arguments", self.definition.input_schema()))
+    }
+
+    /// Nothing where the tool promises nothing.
+    pub(crate) fn output_validation(&self) -> Option<&Validation> {
+        let validation = self.output_validation.get_or_init(|| {
+            let schema = self.definition.output_schema()?;
+            Some(self.compile("output", schema))
+        });
+        validation.as_ref()
+    }
+
+    fn compile(&self, what: &'static str, schema: &str) -> Validation {
+        let validation = Validation::compile(schema);
+        if let Some(reason) = validation.unchecked() {
+            let tool = self.definition.name();
+            tracing::warn!(tool = ?tool, what, reason, "a tool's schema is not validated here");
+        }
+        validation
     }
 
     pub(crate) fn validate(&self, arguments: &Value) -> Result<(), Error> {

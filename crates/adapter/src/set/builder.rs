@@ -14,7 +14,7 @@ use crate::names::{self, Wanted};
 use crate::param_model::ModelKind;
 use crate::shared::SharedTool;
 use crate::tool::{Binding, Listed};
-use crate::{Middleware, MiddlewareStack, ToolSet};
+use crate::{Middleware, MiddlewareStack, ToolLock, ToolSet};
 
 type Filter = Arc<dyn Fn(&ToolDefinition) -> bool + Send + Sync>;
 
@@ -33,6 +33,7 @@ pub(crate) struct Shape {
     enabled: Option<HashSet<String>>,
     disabled: HashSet<String>,
     filter: Option<Filter>,
+    lock: Option<Arc<ToolLock>>,
 }
 
 impl Shape {
@@ -43,7 +44,13 @@ impl Shape {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };
+        let same_lock = match (&self.lock, &other.lock) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
         same_filter
+            && same_lock
             && self.prefix == other.prefix
             && self.enabled == other.enabled
             && self.disabled == other.disabled
@@ -130,6 +137,13 @@ impl ToolSetBuilder {
         self
     }
 
+    /// Only tools that are in the lock and have not changed since; the others are reported as
+    /// skipped. Ask [`ToolLock::drift`] of a set without this what exactly changed.
+    pub fn pinned(mut self, lock: &Arc<ToolLock>) -> Self {
+        Arc::make_mut(&mut self.shape).lock = Some(Arc::clone(lock));
+        self
+    }
+
     /// Asks the server for its tools and makes the set.
     ///
     /// # Errors
@@ -182,7 +196,11 @@ impl ToolSetBuilder {
                 let reason = "another tool has the same name";
                 skipped.push(SkippedTool::new(definition.name(), reason));
             } else if self.shape.wants(definition) {
-                kept.push(definition);
+                let lock = self.shape.lock.as_ref();
+                match lock.and_then(|lock| lock.objection(server, definition)) {
+                    None => kept.push(definition),
+                    Some(reason) => skipped.push(SkippedTool::new(definition.name(), reason)),
+                }
             }
         }
         let mut missing: Vec<_> = self
@@ -241,6 +259,7 @@ impl fmt::Debug for ToolSetBuilder {
             .field("enabled", &self.shape.enabled)
             .field("disabled", &self.shape.disabled)
             .field("filter", &self.shape.filter.is_some())
+            .field("pinned", &self.shape.lock.is_some())
             .finish()
     }
 }
