@@ -5,6 +5,7 @@ mod cell;
 mod engine;
 mod event;
 mod fetch;
+mod flight;
 mod slot;
 #[cfg(test)]
 mod tests;
