@@ -7,6 +7,7 @@ mod exchange;
 mod fault;
 pub(crate) mod headers;
 mod incoming;
+mod listen;
 mod rpc;
 mod session;
 mod slots;
@@ -27,7 +28,7 @@ use mcp_core::{
 };
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -78,6 +79,9 @@ pub(crate) struct Inner {
     pub(crate) input: Option<Arc<dyn InputHandler>>,
     /// What the client says that it can do: what its handler says.
     pub(crate) capabilities: Value,
+    /// Whether sessions keep a stream open for what the server says unasked.
+    pub(crate) listens: bool,
+    pub(crate) tool_changes: watch::Sender<u64>,
     pub(crate) limits: Limits,
     pub(crate) finder: Finder,
     pub(crate) sessions: Slots<Session>,
@@ -106,6 +110,13 @@ impl HttpServer {
     /// The client that it is reached with.
     pub fn client(&self) -> &HttpClient {
         &self.0.client
+    }
+
+    /// Counts how often the server said that somebody's tools changed. A storm of notices is one
+    /// change for whoever looks later. Heard on the streams of HTTP+SSE, on the answers to requests
+    /// and, where [`HttpServerBuilder::listen`] is set, at any time within a session.
+    pub fn tool_changes(&self) -> watch::Receiver<u64> {
+        self.0.tool_changes.subscribe()
     }
 
     #[cfg(feature = "rmcp")]

@@ -1,7 +1,10 @@
 //! D: messages that are wrong, foreign, endless or asked for too often.
 
+use mcp_core::duplex::{InputHandler, InputRequest};
+use mcp_core::{BoxFuture, CallContext, Error};
 use mcp_core::{ErrorKind, ToolCall, ToolServer};
 use mcp_testbed::fault::{FaultServer, Request};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -206,4 +209,64 @@ async fn d7_pages_end() {
         let error = client.list_tools(&context("alice")).await.unwrap_err();
         assert_eq!(error.kind(), kind);
     }
+}
+
+/// Says yes to everything.
+#[derive(Debug)]
+struct Yes;
+
+impl InputHandler for Yes {
+    fn capabilities(&self) -> Value {
+        json!({"elicitation": {}})
+    }
+
+    fn answer<'a>(
+        &'a self,
+        _: InputRequest<'a>,
+        _: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
+        let yes = serde_json::value::to_raw_value(&json!({"action": "accept", "content": {}}));
+        Box::pin(async move { Ok(yes.unwrap()) })
+    }
+}
+
+#[tokio::test]
+async fn d8_what_a_server_says_unasked_is_heard_on_its_own_stream() {
+    let (told, hears) = tokio::sync::mpsc::unbounded_channel::<Value>();
+    let hears = Arc::new(tokio::sync::Mutex::new(hears));
+    let server = FaultServer::start(move |request, mut wire| {
+        let (told, hears) = (told.clone(), Arc::clone(&hears));
+        async move {
+            if request.method == "GET" {
+                wire.events("").await;
+                for _ in 0..1000 {
+                    let note =
+                        json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+                    wire.event(&note.to_string()).await;
+                }
+                let ask = json!({"jsonrpc": "2.0", "id": 5, "method": "elicitation/create",
+                    "params": {}});
+                wire.event(&ask.to_string()).await;
+                wire.closed().await;
+                return None;
+            }
+            let json = request.json();
+            if json["id"] == 5 && json["method"].is_null() {
+                told.send(json["result"].clone()).unwrap();
+            }
+            if json["method"] == "tools/call" {
+                // The call goes on when its question is answered.
+                assert_eq!(hears.lock().await.recv().await.unwrap()["action"], "accept");
+            }
+            wire.session(&request, "s-1").await.then_some(wire)
+        }
+    })
+    .await;
+    let client = legacy(&server).input(Arc::new(Yes)).build().unwrap();
+    let mut changes = client.tool_changes();
+    assert_eq!(call(&client).await.unwrap().text(), "done");
+    // However often it was said, whoever looks now sees one change.
+    assert!(changes.has_changed().unwrap());
+    assert_eq!(*changes.borrow_and_update(), 1000);
+    assert!(!changes.has_changed().unwrap());
 }

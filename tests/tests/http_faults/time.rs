@@ -191,7 +191,7 @@ async fn e10_e14_a_server_that_always_refuses_is_asked_a_bounded_number_of_times
         assert_eq!(provider.rejected.load(Ordering::Relaxed), 1);
         assert_eq!(context.report().attempts, 2);
         assert_eq!(error.tool(), Some("echo"));
-        if let Failure::InsufficientScope { scopes } = error.failure() {
+        if let Failure::InsufficientScope { scopes, .. } = error.failure() {
             assert_eq!(scopes, &["read", "write"]);
         }
     }

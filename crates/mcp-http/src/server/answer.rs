@@ -14,7 +14,7 @@ use super::exchange::{Answered, Exchange};
 use super::fault::{Fault, Refusal};
 use super::headers;
 use super::rpc::Rpc;
-use super::session::Session;
+use super::session::SessionKey;
 use crate::client::{HttpResponse, HttpUrl};
 use crate::sse::SseDecoder;
 
@@ -39,7 +39,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) url: &'a HttpUrl,
     pub(crate) context: &'a CallContext,
     /// `None` in a stateless dialect, where servers ask nothing and nothing is resumed.
-    pub(crate) session: Option<&'a Session>,
+    pub(crate) session: Option<&'a SessionKey>,
 }
 
 /// What a result says.
@@ -217,7 +217,7 @@ impl Inner {
     async fn resume(
         &self,
         reading: Reading<'_>,
-        session: &Session,
+        session: &SessionKey,
         last_id: &str,
     ) -> Result<Answered, Error> {
         let exchange = Exchange {

@@ -9,7 +9,7 @@ use mcp_core::duplex::InputHandler;
 use mcp_core::wire::ClientIdentity;
 use mcp_core::{Error, Limits, ProtocolVersion};
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use super::era::Finder;
@@ -41,6 +41,7 @@ pub struct HttpServerBuilder {
     protocol: Option<ProtocolVersion>,
     client_identity: ClientIdentity,
     input: Option<Arc<dyn InputHandler>>,
+    listen: bool,
     limits: Limits,
 }
 
@@ -55,6 +56,7 @@ impl HttpServerBuilder {
             protocol: None,
             client_identity: ClientIdentity::default(),
             input: None,
+            listen: false,
             limits: Limits::default(),
         }
     }
@@ -102,6 +104,14 @@ impl HttpServerBuilder {
         self
     }
 
+    /// Keeps a stream open in each session for what the server says unasked (2025-11-25,
+    /// basic/transports): that its tools changed, above all. Default: only where there is an
+    /// [`input`](Self::input) handler, because many servers ask their questions there.
+    pub fn listen(mut self, listen: bool) -> Self {
+        self.listen = listen;
+        self
+    }
+
     /// The bounds to keep.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -136,7 +146,9 @@ impl HttpServerBuilder {
             choice: self.choice,
             protocol: self.protocol,
             client_identity: self.client_identity,
+            listens: self.listen || self.input.is_some(),
             input: self.input,
+            tool_changes: watch::Sender::new(0),
             capabilities,
             finder: Finder::default(),
             sessions: Slots::new(limits.sessions),

@@ -126,6 +126,13 @@ impl Inner {
                         scopes = scopes_of(&challenges);
                         continue;
                     }
+                    Recovery::NeedsAuthorization(required) if status == StatusCode::FORBIDDEN => {
+                        return Err(Failure::InsufficientScope {
+                            scopes: required.scopes.clone(),
+                            authorization: Some(required),
+                        }
+                        .into());
+                    }
                     Recovery::NeedsAuthorization(required) => {
                         return Err(Failure::NeedsAuthorization(required).into());
                     }
@@ -187,7 +194,12 @@ impl Inner {
         }
         let lacks_scope = |challenge: &Challenge| challenge.error() == Some("insufficient_scope");
         if challenges.iter().any(lacks_scope) {
-            return Failure::InsufficientScope { scopes }.into();
+            let authorization = None;
+            return Failure::InsufficientScope {
+                scopes,
+                authorization,
+            }
+            .into();
         }
         let detail = self.detail(response, sent).await;
         Failure::Forbidden { detail }.into()

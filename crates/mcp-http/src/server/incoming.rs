@@ -7,7 +7,7 @@ use http::{Method, header};
 use mcp_core::auth::Credentials;
 use mcp_core::duplex::InputRequest;
 use mcp_core::wire::{clean, encode_refusal, encode_result};
-use mcp_core::{Error, ProgressUpdate};
+use mcp_core::{CallContext, Error, ProgressUpdate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,6 +16,7 @@ use super::answer::{METHOD_NOT_FOUND, Reading, Step};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
+use super::session::SessionKey;
 
 /// JSON-RPC's code for a failure on the answering side.
 const INTERNAL_ERROR: i64 = -32603;
@@ -31,12 +32,18 @@ impl Inner {
         match method {
             "notifications/progress" => progressed(reading, params, sent),
             "notifications/message" => self.logged(params, sent),
+            "notifications/tools/list_changed" => self.tools_changed(),
             _ => tracing::trace!("a notification without a use here"),
         }
     }
 
+    /// Notes that somebody's tools changed. A storm of notices is one change for who looks later.
+    pub(super) fn tools_changed(&self) {
+        self.tool_changes.send_modify(|count| *count += 1);
+    }
+
     /// A log line of the server's, bounded and without what was sent to it.
-    fn logged(&self, params: Option<&RawValue>, sent: &Credentials) {
+    pub(super) fn logged(&self, params: Option<&RawValue>, sent: &Credentials) {
         #[derive(Deserialize)]
         struct Logged<'a> {
             #[serde(borrow, default)]
@@ -77,6 +84,16 @@ impl Inner {
             tracing::debug!("a request that must not be answered");
             return Step::Next;
         }
+        self.asked_in_session(id, method, params)
+    }
+
+    /// What a request of the server's within a session leads to.
+    pub(super) fn asked_in_session<T>(
+        &self,
+        id: &RawValue,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Step<T> {
         let response = match method {
             "ping" => encode_result(id, &serde_json::Map::new()),
             _ if self.offers(method) => {
@@ -108,6 +125,19 @@ impl Inner {
         reading: Reading<'_>,
         step: Step<T>,
     ) -> Result<(), Fault> {
+        let Some(session) = reading.session else {
+            return Ok(());
+        };
+        self.respond_in(session, step, reading.context).await
+    }
+
+    /// Answers a request of the server's within a session.
+    pub(super) async fn respond_in<T>(
+        &self,
+        session: &SessionKey,
+        step: Step<T>,
+        context: &CallContext,
+    ) -> Result<(), Fault> {
         let body = match step {
             Step::Answer(_) | Step::Next => return Ok(()),
             Step::Respond(body) => body,
@@ -116,23 +146,20 @@ impl Inner {
                     return Ok(());
                 };
                 let request = InputRequest::new(&method, params.as_deref());
-                match input.answer(request, reading.context).await {
+                match input.answer(request, context).await {
                     Ok(result) => encode_result(&id, &result)?,
                     // Why it was not answered is for this side to know.
                     Err(_) => encode_refusal(&id, INTERNAL_ERROR, "not answered")?,
                 }
             }
         };
-        let Some(session) = reading.session else {
-            return Ok(());
-        };
         let exchange = Exchange {
             method: Method::POST,
-            url: reading.url,
+            url: &self.url,
             body: Bytes::from(body),
             tool: None,
             repeatable: false,
-            context: reading.context,
+            context,
         };
         let sent = self
             .exchange(&exchange, |map| {

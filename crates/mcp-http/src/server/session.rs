@@ -1,6 +1,7 @@
 //! The dialect of 2025-03-26 to 2025-11-25: a handshake, then sessions, one per principal.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -10,27 +11,41 @@ use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ServerInfo};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::Inner;
 use super::answer::{Reading, Reply};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
+use super::listen::listen;
 use super::rpc::{Input, Rpc};
 use super::stateless::{Capabilities, Implementation};
 
-/// What one principal has agreed on with the server.
+/// How long a session waits for its listening stream; some servers say nothing until they have
+/// something to say.
+const LISTENING: Duration = Duration::from_secs(1);
+
+/// What one principal has agreed on with the server. Dropping it ends its listener.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// `None` where the server keeps none.
-    id: Option<HeaderValue>,
-    pub(crate) version: ProtocolVersion,
+    pub(crate) key: Arc<SessionKey>,
     pub(crate) info: ServerInfo,
     pub(crate) has_tools: bool,
+    _listener: JoinSet<()>,
 }
 
-impl Session {
-    /// Writes the headers that every request of the session carries.
+/// What every request of a session carries.
+#[derive(Debug)]
+pub(crate) struct SessionKey {
+    /// `None` where the server keeps none.
+    id: Option<HeaderValue>,
+    version: ProtocolVersion,
+}
+
+impl SessionKey {
+    /// Writes the session's headers.
     pub(crate) fn headers(&self, map: &mut HeaderMap) {
         if let Some(id) = &self.id {
             map.insert(headers::MCP_SESSION_ID.clone(), id.clone());
@@ -60,7 +75,7 @@ impl Inner {
                 .session(context, lost.as_ref(), ProtocolVersion::LATEST_LEGACY)
                 .await?;
             match self.session_once(&session, rpc, context, &mut take).await {
-                Err(fault) if session.id.is_some() && fault.is_session_loss() => {
+                Err(fault) if session.key.id.is_some() && fault.is_session_loss() => {
                     if lost.replace(session).is_some() {
                         return Err(Failure::SessionLost.into());
                     }
@@ -80,7 +95,7 @@ impl Inner {
         let id = self.next_id();
         let (client, capabilities) = (&self.client_identity, &self.capabilities);
         let trace = context.trace.as_ref();
-        let mut meta = RequestMeta::new(session.version, client, capabilities, trace);
+        let mut meta = RequestMeta::new(session.key.version, client, capabilities, trace);
         if context.progress.is_some() {
             meta = meta.with_progress_token(id);
         }
@@ -102,7 +117,7 @@ impl Inner {
         let asked = async {
             let answered = self
                 .exchange(&exchange, |map| {
-                    session_headers(map, session);
+                    session_headers(map, &session.key);
                     Ok(())
                 })
                 .await?;
@@ -111,7 +126,7 @@ impl Inner {
                 id,
                 url: &self.url,
                 context,
-                session: Some(session),
+                session: Some(&session.key),
             };
             match self.answer(reading, answered, take).await? {
                 Reply::Done(done) => Ok(done),
@@ -186,19 +201,37 @@ impl Inner {
         };
         let wanted = self.protocol;
         let read = |result: &RawValue| read_handshake(result, wanted);
-        let Reply::Done(mut session) = self.answer(reading, answered, read).await? else {
+        let Reply::Done(agreed) = self.answer(reading, answered, read).await? else {
             return Err(Error::protocol("the handshake asks for input").into());
         };
-        session.id = session_id;
-        self.notify(&session, "notifications/initialized", &Map::new(), context)
+        let key = Arc::new(SessionKey {
+            id: session_id,
+            version: agreed.version,
+        });
+        self.notify(&key, "notifications/initialized", &Map::new(), context)
             .await?;
-        Ok(session)
+        let mut listener = JoinSet::new();
+        if self.listens {
+            let principal = context.principal.clone();
+            let (this, limit) = (Weak::clone(&self.this), self.limits.message_bytes);
+            let (sender, opened) = oneshot::channel();
+            listener.spawn(listen(this, Arc::clone(&key), principal, limit, sender));
+            // A server may ask on this stream as soon as it is called, and what it asks where
+            // nobody listens is lost.
+            let _ = tokio::time::timeout(LISTENING, opened).await;
+        }
+        Ok(Session {
+            key,
+            info: agreed.info,
+            has_tools: agreed.has_tools,
+            _listener: listener,
+        })
     }
 
     /// Sends a notification within a session.
     async fn notify(
         &self,
-        session: &Session,
+        session: &SessionKey,
         method: &str,
         params: &Map<String, Value>,
         context: &CallContext,
@@ -244,7 +277,7 @@ impl Inner {
         let Some(session) = self.sessions.remove(&context.principal) else {
             return;
         };
-        if session.id.is_none() {
+        if session.key.id.is_none() {
             return;
         }
         let exchange = Exchange {
@@ -256,7 +289,7 @@ impl Inner {
             context,
         };
         let ended = self.exchange(&exchange, |map| {
-            session.headers(map);
+            session.key.headers(map);
             Ok(())
         });
         let ended = async { ended.await.map_err(Fault::into_error) };
@@ -290,7 +323,7 @@ impl Drop for CancelOnDrop<'_> {
             let context = CallContext::new(principal).with_timeout(server.limits.close_timeout);
             let told = async {
                 server
-                    .notify(&session, "notifications/cancelled", &params, &context)
+                    .notify(&session.key, "notifications/cancelled", &params, &context)
                     .await
                     .map_err(Fault::into_error)
             };
@@ -302,7 +335,7 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
-fn session_headers(map: &mut HeaderMap, session: &Session) {
+fn session_headers(map: &mut HeaderMap, session: &SessionKey) {
     map.insert(header::CONTENT_TYPE, headers::JSON.clone());
     map.insert(header::ACCEPT, headers::EITHER.clone());
     session.headers(map);
@@ -318,7 +351,14 @@ fn session_id(value: &HeaderValue) -> Result<HeaderValue, Error> {
     Ok(id)
 }
 
-fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<Session, Error> {
+/// What the handshake came to.
+struct Agreed {
+    version: ProtocolVersion,
+    info: ServerInfo,
+    has_tools: bool,
+}
+
+fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<Agreed, Error> {
     #[derive(Deserialize)]
     struct Said {
         #[serde(rename = "protocolVersion")]
@@ -341,8 +381,7 @@ fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<
             "the server speaks {version} and not {wanted}"
         )));
     }
-    Ok(Session {
-        id: None,
+    Ok(Agreed {
         version,
         info: said
             .server

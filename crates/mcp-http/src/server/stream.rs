@@ -10,7 +10,7 @@ use mcp_core::auth::{Credentials, MaybeReady, Principal};
 use mcp_core::duplex::{Channel, Duplex, Outgoing, Settings};
 use mcp_core::{CallContext, Error, ErrorKind, Failure, ToolListing, Transport};
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Inner;
@@ -150,6 +150,7 @@ impl Inner {
             context.principal.clone(),
             queue,
         ));
+        tasks.spawn(tell_changes(Weak::clone(&self.this), duplex.tool_changes()));
         let stream = Stream {
             duplex,
             _tasks: tasks,
@@ -245,6 +246,16 @@ async fn read(
     };
     tracing::debug!(error = %ended, "a stream ended");
     duplex.close(&ended);
+}
+
+/// Hands on that the tools changed.
+async fn tell_changes(server: Weak<Inner>, mut changes: watch::Receiver<u64>) {
+    while changes.changed().await.is_ok() {
+        let Some(server) = server.upgrade() else {
+            return;
+        };
+        server.tools_changed();
+    }
 }
 
 /// Sends what nobody waits for, each within its own deadline.
