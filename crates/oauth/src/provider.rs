@@ -174,7 +174,11 @@ impl OAuth {
         let again =
             rejection.status == StatusCode::UNAUTHORIZED && !rejection.credentials.is_anonymous();
         let active = session.settle(again).await?;
-        active.refreshing.rejected(rejection).await
+        let recovery = active.refreshing.rejected(rejection).await?;
+        if matches!(recovery, Recovery::NeedsAuthorization(_)) {
+            session.tried(&active).await?;
+        }
+        Ok(recovery)
     }
 }
 

@@ -10,8 +10,8 @@ use arc_swap::ArcSwapOption;
 use http::header::AUTHORIZATION;
 use mcp_core::auth::time::Instant;
 use mcp_core::auth::{
-    Challenge, CredentialError, CredentialProvider as _, CredentialRequest, Credentials,
-    Fingerprint, Principal, RefreshingToken, SecretString,
+    Challenge, CredentialError, CredentialErrorKind, CredentialProvider as _, CredentialRequest,
+    Credentials, Expiry, Fingerprint, Principal, RefreshingToken, Revision, SecretString,
 };
 
 pub(crate) use limiter::Limiter;
@@ -66,6 +66,8 @@ pub(crate) struct Session {
     settling: tokio::sync::Mutex<Option<Instant>>,
     /// The digest of the token that was signed for last.
     digest: ArcSwapOption<(Fingerprint, String)>,
+    /// The stored token that was tried last although authorization was needed.
+    tried: Mutex<Option<Revision>>,
 }
 
 impl Session {
@@ -82,6 +84,7 @@ impl Session {
             active: ArcSwapOption::empty(),
             settling: tokio::sync::Mutex::new(None),
             digest: ArcSwapOption::empty(),
+            tried: Mutex::default(),
         }
     }
 
@@ -109,8 +112,50 @@ impl Session {
         let Some(active) = self.stored().await? else {
             return Ok(Credentials::anonymous());
         };
-        let credentials = active.refreshing.credentials(request).await?;
-        self.signed(credentials, request)
+        let credentials = match active.refreshing.credentials(request).await {
+            Err(error) if matches!(error.kind(), CredentialErrorKind::NeedsAuthorization(_)) => {
+                // Remembered for a while; but the user may have answered at another replica.
+                let Some(active) = self.answered_elsewhere(&active).await? else {
+                    return Err(error);
+                };
+                active.refreshing.credentials(request).await
+            }
+            outcome => outcome,
+        };
+        self.signed(credentials?, request)
+    }
+
+    /// Remembers that the stored token is no way out.
+    pub(crate) async fn tried(&self, active: &Active) -> Result<(), OAuthError> {
+        let records = &self.core.records;
+        let key = records.token_key(&self.state.principal, &active.source.issuer);
+        let stored = records.store().load(&key).await?;
+        *self.tried.lock().unwrap_or_else(PoisonError::into_inner) =
+            stored.map(|stored| stored.revision);
+        Ok(())
+    }
+
+    /// Begins anew with a token that is stored and was not tried here.
+    async fn answered_elsewhere(&self, active: &Active) -> Result<Option<Arc<Active>>, OAuthError> {
+        let records = &self.core.records;
+        let key = records.token_key(&self.state.principal, &active.source.issuer);
+        let Some(stored) = records.store().load(&key).await? else {
+            return Ok(None);
+        };
+        let ended =
+            matches!(stored.token.expiry(), Expiry::At(end) if end <= self.core.clock.wall());
+        let tried = self
+            .tried
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(stored.revision);
+        if ended || tried == Some(stored.revision) {
+            return Ok(None);
+        }
+        let account = records.account(&self.state.principal).await?;
+        let issuer = &active.source.issuer;
+        self.activate(issuer, active.source.known(), &account)
+            .map(Some)
     }
 
     /// The tokens that are known, or that another process or an earlier one has stored.

@@ -42,8 +42,10 @@ pub enum Failure {
     /// The credentials lack scopes.
     #[error("the credentials lack scopes{}", Scopes(.scopes))]
     InsufficientScope {
-        /// The scopes that the challenge asks for.
+        /// The scopes that the challenge asks for, or that the user would be asked for.
         scopes: Vec<String>,
+        /// What the user has to do to widen them, where that is the way.
+        authorization: Option<AuthorizationRequired>,
     },
     /// The credentials could not be had; the source says why.
     #[error("no credentials could be had")]

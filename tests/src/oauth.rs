@@ -1,0 +1,205 @@
+//! An authorization server and its resource in one, that misbehave as a test says.
+//!
+//! Left alone it is a good one: metadata, dynamic registration, codes with PKCE, rotating refresh
+//! tokens that end when they are used twice, client credentials, assertions, device code,
+//! revocation. Its tokens are counted: `test-access-1`, `test-refresh-1`, …
+
+mod endpoints;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::fault::{FaultServer, Request};
+
+/// The server. Dropping it closes every connection.
+#[derive(Debug)]
+pub struct AuthServer {
+    server: FaultServer,
+    state: Arc<Mutex<State>>,
+}
+
+/// An answer in place of the server's own.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Answers by path: the last stays.
+    replies: HashMap<String, VecDeque<Reply>>,
+    /// Merged into the metadata of the authorization server and of the resource.
+    server_metadata: Value,
+    resource_metadata: Value,
+    /// In the resource's challenge, beside the scope.
+    challenge: Option<String>,
+    /// Scopes that a `tools/call` needs.
+    needed: Option<String>,
+    lifetime: u64,
+    count: u64,
+    /// Codes with their challenge and scopes.
+    codes: HashMap<String, (String, String)>,
+    access: BTreeMap<String, String>,
+    refresh: HashMap<String, String>,
+    clients: BTreeSet<String>,
+    device_approved: bool,
+    echo: Option<String>,
+}
+
+impl Reply {
+    /// JSON with a status.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            body: body.to_string(),
+        }
+    }
+
+    /// An error of the token endpoint.
+    pub fn error(code: &str, description: &str) -> Self {
+        let body = serde_json::json!({"error": code, "error_description": description});
+        Self::json(400, &body)
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+impl AuthServer {
+    /// Starts one whose tokens live for an hour.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub async fn start() -> Self {
+        let state = Arc::new(Mutex::new(State {
+            lifetime: 3600,
+            ..State::default()
+        }));
+        let shared = Arc::clone(&state);
+        let server = FaultServer::start(move |request: Request, wire| {
+            let state = Arc::clone(&shared);
+            async move { endpoints::answer(&state, &request, wire).await }
+        })
+        .await;
+        Self { server, state }
+    }
+
+    /// Its origin, which is its issuer identifier.
+    pub fn issuer(&self) -> String {
+        format!("http://127.0.0.1:{}", self.server.port())
+    }
+
+    /// The resource.
+    pub fn url(&self) -> String {
+        format!("{}/mcp", self.issuer())
+    }
+
+    /// Answers the next request to a path like this, and all further ones until there is another
+    /// reply.
+    pub fn reply(&self, path: &str, reply: Reply) {
+        let mut state = self.state();
+        state
+            .replies
+            .entry(path.to_owned())
+            .or_default()
+            .push_back(reply);
+    }
+
+    /// Answers a path by itself again.
+    pub fn relent(&self, path: &str) {
+        self.state().replies.remove(path);
+    }
+
+    /// Changes fields of the authorization server's metadata; `null` removes one.
+    pub fn server_metadata(&self, patch: Value) {
+        self.state().server_metadata = patch;
+    }
+
+    /// Changes fields of the resource's metadata; `null` removes one.
+    pub fn resource_metadata(&self, patch: Value) {
+        self.state().resource_metadata = patch;
+    }
+
+    /// Puts parameters in place of those of the resource's challenge.
+    pub fn challenge(&self, parameters: &str) {
+        self.state().challenge = Some(parameters.to_owned());
+    }
+
+    /// Makes `tools/call` need a scope.
+    pub fn need(&self, scope: &str) {
+        self.state().needed = Some(scope.to_owned());
+    }
+
+    /// How long further tokens live, in seconds.
+    pub fn lifetime(&self, seconds: u64) {
+        self.state().lifetime = seconds;
+    }
+
+    /// Ends every access token.
+    pub fn end_access(&self) {
+        self.state().access.clear();
+    }
+
+    /// Ends every refresh token.
+    pub fn end_refresh(&self) {
+        self.state().refresh.clear();
+    }
+
+    /// Forgets every registered client.
+    pub fn forget_clients(&self) {
+        self.state().clients.clear();
+    }
+
+    /// The user types the code of the device grant.
+    pub fn approve_device(&self) {
+        self.state().device_approved = true;
+    }
+
+    /// Makes the token endpoint refuse with this code and repeat everything that it was sent.
+    pub fn echo(&self, code: &str) {
+        self.state().echo = Some(code.to_owned());
+    }
+
+    /// How many refresh tokens are good now.
+    pub fn refresh_tokens(&self) -> usize {
+        self.state().refresh.len()
+    }
+
+    /// All requests so far.
+    pub fn seen(&self) -> Vec<Request> {
+        self.server.seen()
+    }
+
+    /// How many requests a path got, without its query.
+    pub fn count(&self, path: &str) -> usize {
+        let seen = self.seen();
+        seen.iter()
+            .filter(|it| it.path.split('?').next() == Some(path))
+            .count()
+    }
+
+    /// The forms that a path got.
+    pub fn forms(&self, path: &str) -> Vec<BTreeMap<String, String>> {
+        let seen = self.seen();
+        seen.iter()
+            .filter(|it| it.path == path)
+            .map(endpoints::form)
+            .collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

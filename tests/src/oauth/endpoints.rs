@@ -1,0 +1,233 @@
+//! What each path answers.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Reply, State, lock};
+use crate::fault::{Request, Wire};
+
+pub(super) async fn answer(
+    state: &Mutex<State>,
+    request: &Request,
+    mut wire: Wire,
+) -> Option<Wire> {
+    let issuer = format!("http://{}", request.header("host").unwrap_or_default());
+    let path = request.path.split('?').next().unwrap_or_default();
+    let scripted = {
+        let mut state = lock(state);
+        let replies = state.replies.get_mut(path);
+        replies.and_then(|replies| match replies.len() {
+            0 | 1 => replies.front().cloned(),
+            _ => replies.pop_front(),
+        })
+    };
+    let reply = match scripted {
+        Some(reply) => Some(reply),
+        None => lock(state).own(&issuer, path, request),
+    };
+    let written = match reply {
+        Some(reply) => {
+            let headers: Vec<_> = reply
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            wire.respond(reply.status, &headers, &reply.body).await
+        }
+        // The resource, to somebody who may.
+        None => wire.modern(request).await,
+    };
+    written.then_some(wire)
+}
+
+pub(super) fn form(request: &Request) -> BTreeMap<String, String> {
+    pairs(&String::from_utf8_lossy(&request.body))
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    };
+    text.split('&')
+        .filter(|it| !it.is_empty())
+        .map(pair)
+        .collect()
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let hex: String = rest.by_ref().take(2).map(char::from).collect();
+                bytes.extend(u8::from_str_radix(&hex, 16));
+            }
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn merged(mut value: Value, patch: &Value) -> Value {
+    if let (Some(fields), Some(patch)) = (value.as_object_mut(), patch.as_object()) {
+        for (name, value) in patch {
+            if value.is_null() {
+                fields.remove(name);
+            } else {
+                fields.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    value
+}
+
+impl State {
+    /// `None` where the resource itself answers.
+    fn own(&mut self, issuer: &str, path: &str, request: &Request) -> Option<Reply> {
+        let at = |path: &str| format!("{issuer}{path}");
+        Some(match path {
+            "/mcp" => return self.resource(issuer, request),
+            "/prm" | "/.well-known/oauth-protected-resource/mcp" => {
+                let metadata = json!({
+                    "resource": at("/mcp"), "authorization_servers": [issuer],
+                    "scopes_supported": ["tools:read", "tools:list"],
+                });
+                Reply::json(200, &merged(metadata, &self.resource_metadata))
+            }
+            "/.well-known/oauth-authorization-server" => {
+                let metadata = json!({
+                    "issuer": issuer,
+                    "authorization_endpoint": at("/authorize"),
+                    "token_endpoint": at("/token"),
+                    "registration_endpoint": at("/register"),
+                    "revocation_endpoint": at("/revoke"),
+                    "device_authorization_endpoint": at("/device"),
+                    "code_challenge_methods_supported": ["S256"],
+                    "token_endpoint_auth_methods_supported": ["none", "client_secret_post"],
+                    "authorization_response_iss_parameter_supported": true,
+                });
+                Reply::json(200, &merged(metadata, &self.server_metadata))
+            }
+            "/register" => {
+                self.count += 1;
+                let client = format!("client-{}", self.count);
+                self.clients.insert(client.clone());
+                let registered = json!({
+                    "client_id": client, "client_secret": "test-client-secret",
+                    "token_endpoint_auth_method": "client_secret_post",
+                });
+                Reply::json(201, &merged(request.json(), &registered))
+            }
+            "/authorize" => self.authorize(issuer, request),
+            "/token" => self.token(&form(request)),
+            "/revoke" => {
+                let token = form(request).remove("token").unwrap_or_default();
+                self.refresh.remove(&token);
+                self.access.remove(&token);
+                Reply::json(200, &json!({}))
+            }
+            "/device" => Reply::json(
+                200,
+                &json!({
+                    "device_code": "test-device-code", "user_code": "WDJB-MJHT",
+                    "verification_uri": at("/activate"), "expires_in": 900, "interval": 5,
+                }),
+            ),
+            _ => Reply::json(404, &json!({})),
+        })
+    }
+
+    fn resource(&self, issuer: &str, request: &Request) -> Option<Reply> {
+        let authorization = request.header("authorization").unwrap_or_default();
+        let token = authorization.split(' ').nth(1).unwrap_or_default();
+        let Some(scopes) = self.access.get(token) else {
+            let own = || format!("resource_metadata=\"{issuer}/prm\", scope=\"tools:read\"");
+            let parameters = self.challenge.clone().unwrap_or_else(own);
+            let reply = Reply::json(401, &json!({}));
+            return Some(reply.header("WWW-Authenticate", &format!("Bearer {parameters}")));
+        };
+        let needed = self.needed.as_ref()?;
+        let has = scopes.split(' ').any(|scope| scope == needed);
+        if has || request.rpc_method() != "tools/call" {
+            return None;
+        }
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{needed}\"");
+        Some(Reply::json(403, &json!({})).header("WWW-Authenticate", &challenge))
+    }
+
+    fn authorize(&mut self, issuer: &str, request: &Request) -> Reply {
+        let query = request.path.split_once('?').unwrap_or_default().1;
+        let query = pairs(query);
+        let field = |name: &str| query.get(name).cloned().unwrap_or_default();
+        self.count += 1;
+        let code = format!("test-code-{}", self.count);
+        let granted = (field("code_challenge"), field("scope"));
+        self.codes.insert(code.clone(), granted);
+        let to = format!(
+            "{}?code={code}&state={}&iss={}",
+            field("redirect_uri"),
+            field("state"),
+            issuer.replace(':', "%3A").replace('/', "%2F"),
+        );
+        Reply::json(302, &json!({})).header("Location", &to)
+    }
+
+    fn token(&mut self, form: &BTreeMap<String, String>) -> Reply {
+        let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+        if let Some(code) = &self.echo {
+            let sent: Vec<_> = form.values().cloned().collect();
+            return Reply::error(code, &format!("no: {}", sent.join(" ")));
+        }
+        let dynamic = field("client_id").starts_with("client-");
+        if dynamic && !self.clients.contains(field("client_id")) {
+            return Reply::error("invalid_client", "nobody of that name");
+        }
+        let scopes = match field("grant_type") {
+            "authorization_code" => {
+                let Some((challenge, scopes)) = self.codes.remove(field("code")) else {
+                    return Reply::error("invalid_grant", "the code is used or unknown");
+                };
+                let digest = Sha256::digest(field("code_verifier").as_bytes());
+                if URL_SAFE_NO_PAD.encode(digest) != challenge {
+                    return Reply::error("invalid_grant", "the verifier does not fit");
+                }
+                scopes
+            }
+            "refresh_token" => match self.refresh.remove(field("refresh_token")) {
+                Some(scopes) => scopes,
+                None => {
+                    // Used twice: somebody has stolen it.
+                    self.refresh.clear();
+                    return Reply::error("invalid_grant", "the refresh token is used or unknown");
+                }
+            },
+            "urn:ietf:params:oauth:grant-type:device_code" if !self.device_approved => {
+                return Reply::error("authorization_pending", "");
+            }
+            _ => field("scope").to_owned(),
+        };
+        self.count += 1;
+        let (access, refresh) = (
+            format!("test-access-{}", self.count),
+            format!("test-refresh-{}", self.count),
+        );
+        self.access.insert(access.clone(), scopes.clone());
+        let mut answer = json!({
+            "access_token": access, "token_type": "Bearer", "expires_in": self.lifetime,
+            "scope": scopes,
+        });
+        if matches!(field("grant_type"), "authorization_code" | "refresh_token") {
+            self.refresh.insert(refresh.clone(), scopes);
+            answer["refresh_token"] = refresh.into();
+        }
+        Reply::json(200, &answer)
+    }
+}
