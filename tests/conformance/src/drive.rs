@@ -1,7 +1,7 @@
 //! What an agent does: list the tools, then call them.
 
 use anyhow::{Context as _, Result};
-use mcp_core::{CallContext, ToolCall, ToolDefinition, ToolServer};
+use mcp_core::{CallContext, Failure, ToolCall, ToolDefinition, ToolServer};
 use serde_json::{Map, Value, json};
 
 use crate::credentials::Context;
@@ -18,11 +18,21 @@ async fn calls(server: &dyn ToolServer, wanted: &Context, context: &CallContext)
     let listing = server.list_tools(context).await.map_err(chain)?;
     if wanted.tool_calls.is_empty() {
         for tool in &listing.tools {
-            let arguments = arguments(tool)?;
-            server
+            let other = listing
+                .tools
+                .iter()
+                .find(|other| other.name() != tool.name());
+            let arguments = arguments(tool, other.map(|other| &**other))?;
+            match server
                 .call_tool(ToolCall::new(tool, &arguments), context)
                 .await
-                .map_err(chain)?;
+            {
+                // The arguments are made up: a server may say that it has no use for them.
+                Err(error) if !matches!(error.failure(), Failure::Rpc { .. }) => {
+                    return Err(chain(error));
+                }
+                _ => {}
+            }
         }
         return Ok(());
     }
@@ -41,8 +51,8 @@ fn chain(error: mcp_core::Error) -> anyhow::Error {
     error.into()
 }
 
-/// Something for each required argument.
-fn arguments(tool: &ToolDefinition) -> Result<Map<String, Value>> {
+/// Something for each required argument. One that is named so gets a schema, that of another tool.
+fn arguments(tool: &ToolDefinition, other: Option<&ToolDefinition>) -> Result<Map<String, Value>> {
     let schema: Value = serde_json::from_str(tool.input_schema())?;
     let mut arguments = Map::new();
     for name in schema["required"].as_array().into_iter().flatten() {
@@ -51,7 +61,10 @@ fn arguments(tool: &ToolDefinition) -> Result<Map<String, Value>> {
             Some("number" | "integer") => json!(2),
             Some("boolean") => json!(true),
             Some("array") => json!([]),
-            Some("object") => json!({}),
+            Some("object") => match other.filter(|_| name == "schema") {
+                Some(other) => serde_json::from_str(other.input_schema())?,
+                None => json!({}),
+            },
             _ => json!("text"),
         };
         arguments.insert(name.to_owned(), value);

@@ -7,6 +7,7 @@
 mod browser;
 mod credentials;
 mod drive;
+mod form;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ async fn run() -> Result<()> {
         .id(id)
         .client(client)
         .credentials(Arc::new(provider))
+        .input(Arc::new(form::AcceptDefaults))
         .build()?;
     drive::drive(&server, &context).await
 }
