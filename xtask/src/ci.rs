@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{deps, docs, examples, lint, steps, test, tidy};
+use crate::{conformance, deps, docs, examples, lint, steps, test, tidy};
 
 pub(crate) fn run() -> Result<()> {
     steps::run_all(&[
@@ -12,6 +12,7 @@ pub(crate) fn run() -> Result<()> {
         ("clippy", lint::clippy),
         ("docs", docs::run),
         ("test", || test::run(&[])),
+        ("conformance", conformance::check),
         ("examples", examples::run),
     ])
 }

@@ -6,6 +6,7 @@
 )]
 
 mod ci;
+mod conformance;
 mod deps;
 mod docs;
 mod examples;
@@ -27,6 +28,8 @@ cargo xtask <command>
            --no-servers leaves out the tests that need real MCP servers
   servers  install the real MCP servers that tests talk to, under target/servers
   ci       everything that CI runs: fmt, tidy, deps, clippy, docs, test, examples
+  conformance [<args for the runner>]
+           run the official MCP conformance suite, strictly
   fmt      check the formatting
   tidy     check the house rules that no other tool knows
   deps     check licenses, sources, the crates' sizes and the arrows between them
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["servers"] => servers::install(),
         ["ci"] => ci::run(),
+        ["conformance", rest @ ..] => conformance::run(rest),
         ["fmt"] => lint::fmt(),
         ["tidy"] => tidy::run(),
         ["deps"] => deps::run(),
