@@ -239,7 +239,7 @@ async fn the_childs_words_are_its_own() {
     let ran = Shell::new().run(&words).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(
-        ran.stdout.split(' ').any(|name| name == "SEEN"),
+        ran.stdout.split_whitespace().any(|name| name == "SEEN"),
         "{}",
         ran.stdout
     );
