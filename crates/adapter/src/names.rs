@@ -1,5 +1,6 @@
 //! The names under which a model sees tools: `[A-Za-z0-9_-]{1,64}`, unique, the same every time.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
@@ -48,16 +49,29 @@ pub(crate) fn check(name: &str) -> Result<(), Error> {
 /// its very own. All others get a suffix made of the server's name here and the tool's name there,
 /// so the order of a list, or a server that comes and goes, renames nobody else's tools.
 pub(crate) fn assign(wanted: &[Wanted<'_>]) -> Vec<Box<str>> {
-    let bases: Vec<String> = wanted.iter().map(|want| sanitised(want.name)).collect();
+    let bases: Vec<Cow<'_, str>> = wanted.iter().map(|want| sanitised(want.name)).collect();
+    let mut distinct = HashSet::with_capacity(wanted.len());
+    let fits = |base: &Cow<'_, str>| base.len() <= MAX_NAME;
+    if bases
+        .iter()
+        .all(|base| fits(base) && distinct.insert(&**base))
+    {
+        // Almost always: nothing to tell apart.
+        drop(distinct);
+        return bases
+            .into_iter()
+            .map(|base| base.into_owned().into())
+            .collect();
+    }
     let mut wants: HashMap<&str, usize> = HashMap::with_capacity(wanted.len());
     for base in &bases {
-        count(&mut wants, base.as_str());
+        count(&mut wants, &**base);
     }
     // Those whose own name it is, word for word.
     let mut owners: HashMap<&str, usize> = HashMap::new();
     for (want, base) in wanted.iter().zip(&bases) {
-        if want.keeps && want.name == base {
-            count(&mut owners, base.as_str());
+        if want.keeps && want.name == *base {
+            count(&mut owners, &**base);
         }
     }
     let stays = |want: &Wanted<'_>, base: &str| {
@@ -68,7 +82,7 @@ pub(crate) fn assign(wanted: &[Wanted<'_>]) -> Vec<Box<str>> {
     let mut taken: HashSet<Box<str>> = HashSet::with_capacity(wanted.len());
     let mut names: Vec<Option<Box<str>>> = Vec::with_capacity(wanted.len());
     for (want, base) in wanted.iter().zip(&bases) {
-        let name = stays(want, base).then(|| Box::<str>::from(base.as_str()));
+        let name = stays(want, base).then(|| Box::<str>::from(&**base));
         taken.extend(name.clone());
         names.push(name);
     }
@@ -102,13 +116,16 @@ fn allowed(character: char) -> bool {
 }
 
 /// One `_` for every character that is not allowed; one more than fits, to show what overflows.
-fn sanitised(name: &str) -> String {
+fn sanitised(name: &str) -> Cow<'_, str> {
+    if !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(allowed) {
+        return Cow::Borrowed(name);
+    }
     let clean = |character| if allowed(character) { character } else { '_' };
     let name: String = name.chars().take(MAX_NAME + 1).map(clean).collect();
     if name.is_empty() {
-        return "tool".to_owned();
+        return Cow::Borrowed("tool");
     }
-    name
+    Cow::Owned(name)
 }
 
 fn suffixed(base: &str, want: &Wanted<'_>, salt: u32) -> String {

@@ -1,7 +1,8 @@
 //! What all users of a tool share: its definition, and what is worked out from it once.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
 use mcp_core::{Error, ToolDefinition};
@@ -20,7 +21,7 @@ const MAX_SHARED: usize = 1 << 18;
 pub(crate) struct SharedTool {
     definition: Arc<ToolDefinition>,
     kind: ModelKind,
-    param_model_name: Box<str>,
+    param_model_name: OnceLock<Box<str>>,
     param_model: OnceLock<ParamModel>,
     validation: OnceLock<Validation>,
     output_validation: OnceLock<Option<Validation>>,
@@ -29,7 +30,7 @@ pub(crate) struct SharedTool {
 impl SharedTool {
     fn new(definition: Arc<ToolDefinition>, kind: ModelKind) -> Self {
         Self {
-            param_model_name: kind.model_name(definition.name()),
+            param_model_name: OnceLock::new(),
             kind,
             definition,
             param_model: OnceLock::new(),
@@ -54,12 +55,13 @@ impl SharedTool {
     }
 
     pub(crate) fn param_model_name(&self) -> &str {
-        &self.param_model_name
+        self.param_model_name
+            .get_or_init(|| self.kind.model_name(self.definition.name()))
     }
 
     pub(crate) fn param_model(&self) -> &ParamModel {
         self.param_model.get_or_init(|| {
-            ParamModel::read(&self.param_model_name, self.definition.input_schema())
+            ParamModel::read(self.param_model_name(), self.definition.input_schema())
         })
     }
 
@@ -102,9 +104,56 @@ pub(crate) struct Pool<T> {
 
 #[derive(Debug)]
 struct Known<T> {
-    by_hash: HashMap<u64, Vec<Weak<T>>>,
+    /// Those of a hash; almost always one.
+    by_hash: HashMap<u64, Peers<T>, BuildHasherDefault<AsIs>>,
     /// When the map has grown to this, the dead are swept out.
     sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Peers<T> {
+    first: Weak<T>,
+    more: Vec<Weak<T>>,
+}
+
+impl<T> Peers<T> {
+    fn iter(&self) -> impl Iterator<Item = Arc<T>> {
+        let all = std::iter::once(&self.first).chain(&self.more);
+        all.filter_map(Weak::upgrade)
+    }
+
+    fn push(&mut self, peer: Weak<T>) {
+        self.more.retain(|peer| peer.strong_count() > 0);
+        if self.first.strong_count() == 0 {
+            self.first = peer;
+        } else {
+            self.more.push(peer);
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+/// What is a hash already, of a keyed hasher, is not hashed again.
+#[derive(Debug, Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl<T> Default for Pool<T> {
@@ -112,7 +161,7 @@ impl<T> Default for Pool<T> {
         Self {
             hasher: RandomState::new(),
             known: Mutex::new(Known {
-                by_hash: HashMap::new(),
+                by_hash: HashMap::default(),
                 sweep_at: 64,
             }),
         }
@@ -131,27 +180,26 @@ impl<T> Pool<T> {
         create: impl FnOnce() -> T,
     ) -> Arc<T> {
         let mut known = self.known.lock();
-        if let Some(peers) = known.by_hash.get(&hash) {
-            let found = peers
-                .iter()
-                .filter_map(Weak::upgrade)
-                .find(|peer| same(peer));
-            if let Some(found) = found {
-                return found;
-            }
+        let peers = known.by_hash.get(&hash);
+        if let Some(found) = peers.and_then(|peers| peers.iter().find(|peer| same(peer))) {
+            return found;
         }
         let made = Arc::new(create());
         if known.by_hash.len() >= known.sweep_at {
-            known.by_hash.retain(|_, peers| {
-                peers.retain(|peer| peer.strong_count() > 0);
-                !peers.is_empty()
-            });
+            known.by_hash.retain(|_, peers| !peers.is_dead());
             known.sweep_at = (known.by_hash.len() * 2).max(64);
         }
         if known.by_hash.len() < MAX_SHARED {
-            let peers = known.by_hash.entry(hash).or_default();
-            peers.retain(|peer| peer.strong_count() > 0);
-            peers.push(Arc::downgrade(&made));
+            let weak = Arc::downgrade(&made);
+            match known.by_hash.entry(hash) {
+                Entry::Occupied(mut peers) => peers.get_mut().push(weak),
+                Entry::Vacant(place) => {
+                    place.insert(Peers {
+                        first: weak,
+                        more: Vec::new(),
+                    });
+                }
+            }
         }
         made
     }

@@ -17,7 +17,11 @@ pub(crate) struct Validation(State);
 enum State {
     /// The schema lets every object pass.
     Open,
-    Compiled(Box<jsonschema::Validator>),
+    Compiled {
+        validator: Box<jsonschema::Validator>,
+        /// How deep the arguments may be nested, where a schema makes depth expensive.
+        max_depth: Option<usize>,
+    },
     Unchecked(String),
 }
 
@@ -39,7 +43,7 @@ impl Validation {
         if is_open(&schema) {
             return Ok(State::Open);
         }
-        bounds::check(&schema)?;
+        let max_depth = bounds::check(&schema)?;
         // `build` may recurse as deep as the schema does, and a library's panic is not our caller's.
         let built = std::panic::catch_unwind(|| {
             jsonschema::options()
@@ -52,7 +56,10 @@ impl Validation {
                 .build(&schema)
         });
         match built {
-            Ok(Ok(validator)) => Ok(State::Compiled(Box::new(validator))),
+            Ok(Ok(validator)) => Ok(State::Compiled {
+                validator: Box::new(validator),
+                max_depth,
+            }),
             Ok(Err(error)) => Err(wording::cut(&error.to_string())),
             Err(_) => Err("the schema broke the validator".to_owned()),
         }
@@ -62,16 +69,26 @@ impl Validation {
     pub(crate) fn unchecked(&self) -> Option<&str> {
         match &self.0 {
             State::Unchecked(reason) => Some(reason),
-            State::Open | State::Compiled(_) => None,
+            State::Open | State::Compiled { .. } => None,
         }
     }
 
     /// # Errors
     /// [`Failure::InvalidArguments`], with where and what for each problem.
     pub(crate) fn check(&self, value: &Value) -> Result<(), Error> {
-        let State::Compiled(validator) = &self.0 else {
+        let State::Compiled {
+            validator,
+            max_depth,
+        } = &self.0
+        else {
             return Ok(());
         };
+        if let Some(limit) = max_depth
+            && bounds::depth_of(value) > *limit
+        {
+            let message = format!("is nested more than {limit} levels deep");
+            return Err(Failure::InvalidArguments(vec![ArgumentProblem::new("", message)]).into());
+        }
         if validator.is_valid(value) {
             return Ok(());
         }

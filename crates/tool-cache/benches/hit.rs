@@ -59,7 +59,7 @@ impl ToolServer for Fifty {
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => panic!("a hit waits for nothing"),
+        Poll::Pending => unreachable!("a hit waits for nothing"),
     }
 }
 

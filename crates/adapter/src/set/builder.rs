@@ -1,5 +1,6 @@
 //! How a listing becomes a set.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -215,9 +216,13 @@ impl ToolSetBuilder {
             let reason = "it is enabled here, but the server does not offer it";
             skipped.push(SkippedTool::new(name, reason));
         }
-        let wishes: Vec<String> = kept
+        let prefix = self.shape.prefix.as_str();
+        let wishes: Vec<Cow<'_, str>> = kept
             .iter()
-            .map(|definition| format!("{}{}", self.shape.prefix, definition.name()))
+            .map(|definition| match prefix {
+                "" => Cow::Borrowed(definition.name()),
+                prefix => Cow::Owned(format!("{prefix}{}", definition.name())),
+            })
             .collect();
         let wanted: Vec<Wanted<'_>> = kept
             .iter()

@@ -20,6 +20,13 @@ pub(super) const REGEX_BYTES: usize = 1 << 20;
 /// lines of schema could keep a processor busy for years.
 const MAX_CHECKS: u64 = 100_000;
 
+/// How often one value within the arguments may be checked because several parts of a schema look at
+/// the same field of its parent, and several at theirs, and so on.
+const MAX_VISITS: u64 = 1_000_000;
+
+/// Subschemas looked at to find that out.
+const MAX_STEPS: usize = 1_000_000;
+
 /// Checks that need only the length.
 pub(super) fn check_text(schema: &str) -> Result<(), String> {
     if schema.len() > MAX_BYTES {
@@ -29,7 +36,10 @@ pub(super) fn check_text(schema: &str) -> Result<(), String> {
 }
 
 /// Checks the size of a schema, and that checking a value against it comes to an end.
-pub(super) fn check(schema: &Value) -> Result<(), String> {
+///
+/// Gives how deep the arguments may be nested, if that has to be limited: a schema in which `k` parts
+/// look at the same field checks what is `d` levels down up to `k^d` times.
+pub(super) fn check(schema: &Value) -> Result<Option<usize>, String> {
     let mut size = Size::default();
     size.add(schema, false);
     if size.values > MAX_VALUES {
@@ -55,7 +65,21 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
             return Err("the schema checks one value too often".to_owned());
         }
     }
-    Ok(())
+    let mut widest = 1;
+    let mut steps = 0;
+    for target in &size.schemas {
+        widest = checks.visits_of_a_field(target, &mut steps)?.max(widest);
+    }
+    Ok((widest > 1).then(|| MAX_VISITS.ilog(widest) as usize))
+}
+
+/// How many levels of arrays and objects a value has. Depth is bounded by who made the value.
+pub(super) fn depth_of(value: &Value) -> usize {
+    match value {
+        Value::Object(object) => 1 + object.values().map(depth_of).max().unwrap_or_default(),
+        Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 #[derive(Default)]
@@ -77,7 +101,11 @@ impl<'s> Size<'s> {
                 if pattern_keys {
                     self.patterns += map.len();
                 }
-                if in_place(value).next().is_some() || map.contains_key("$ref") {
+                if in_place(value).next().is_some()
+                    || map.contains_key("$ref")
+                    || map.contains_key("patternProperties")
+                    || map.contains_key("contains")
+                {
                     self.schemas.push(value);
                 }
                 for (key, child) in map {
@@ -135,6 +163,39 @@ impl<'s> Checks<'s> {
         self.open.remove(&key);
         self.known.insert(key, checks);
         Ok(checks)
+    }
+
+    /// How many subschemas look at one field, or one item, of a value that is checked against this
+    /// schema.
+    fn visits_of_a_field(&self, schema: &'s Value, steps: &mut usize) -> Result<u64, String> {
+        let mut fields: HashMap<&str, i64> = HashMap::new();
+        let (mut any_field, mut any_item) = (0_i64, 0_i64);
+        let mut open = vec![schema];
+        // Ends: a schema that leads back to itself was refused before.
+        while let Some(part) = open.pop() {
+            *steps += 1;
+            if *steps > MAX_STEPS {
+                return Err("the schema is too entangled".to_owned());
+            }
+            let has = |key: &str| part.get(key).is_some_and(Value::is_object);
+            let others = has("additionalProperties") || has("unevaluatedProperties");
+            if let Some(named) = part.get("properties").and_then(Value::as_object) {
+                for name in named.keys() {
+                    // What is named is not one of the others.
+                    *fields.entry(name).or_default() += i64::from(!others);
+                }
+            }
+            let patterns = part.get("patternProperties").and_then(Value::as_object);
+            any_field += i64::try_from(patterns.map_or(0, serde_json::Map::len)).unwrap_or(0);
+            any_field += i64::from(others);
+            any_item += i64::from(part.get("items").is_some() || part.get("prefixItems").is_some());
+            any_item += i64::from(has("contains")) + i64::from(has("unevaluatedItems"));
+            open.extend(in_place(part));
+            let reference = part.get("$ref").and_then(Value::as_str);
+            open.extend(reference.and_then(|reference| self.target(reference)));
+        }
+        let named = fields.into_values().max().unwrap_or_default();
+        Ok(u64::try_from((named + any_field).max(any_item)).unwrap_or(1))
     }
 
     /// The target of a reference, read generously: by its fragment, and by any id that it could

@@ -217,3 +217,36 @@ fn an_open_schema_costs_nothing() {
         ["/: must be an empty object"]
     );
 }
+
+#[test]
+fn depth_is_no_way_to_keep_a_processor_busy() {
+    let began = Instant::now();
+    // Each level is looked at by fifty branches, each of which looks at the next by fifty.
+    let branch = json!({ "properties": { "a": { "$ref": "#" } }, "required": ["never"] });
+    let hostile = json!({ "anyOf": vec![branch; 50] });
+    let nested = |depth| (0..depth).fold(json!({}), |inner, _| json!({ "a": inner }));
+    let found = problems(&hostile, &nested(60));
+    assert_eq!(found, ["/: is nested more than 3 levels deep"]);
+    assert!(!problems(&hostile, &nested(2)).is_empty());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    // Where each level is looked at once, depth costs nothing and is not limited.
+    let honest = json!({ "$ref": "#/$defs/filter", "$defs": { "filter": { "oneOf": [
+        { "properties": { "field": { "type": "string" } }, "required": ["field"] },
+        { "properties": { "and": { "type": "array", "items": { "$ref": "#/$defs/filter" } } },
+          "required": ["and"] },
+        { "properties": { "a": { "$ref": "#/$defs/filter" } }, "required": ["a"] } ] } } });
+    let deep = (0..60).fold(json!({ "field": "x" }), |inner, _| json!({ "a": inner }));
+    assert!(problems(&honest, &deep).is_empty());
+    // Nor does it where the mistake is at the very bottom.
+    let wrong = (0..60).fold(json!({ "field": 7 }), |inner, _| json!({ "a": inner }));
+    assert!(!problems(&honest, &wrong).is_empty());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+}

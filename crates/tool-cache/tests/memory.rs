@@ -1,0 +1,72 @@
+//! What a user costs who has the same tools as others.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::sync::Arc;
+
+use mcp_adapter::ToolSet;
+use mcp_core::auth::Credentials;
+use mcp_core::{
+    BoxFuture, CallContext, Error, Principal, ServerId, ServerInfo, ToolCall, ToolDefinition,
+    ToolListing, ToolOutput, ToolServer, Transport,
+};
+use mcp_tool_cache::ToolCache;
+use serde_json::json;
+
+/// Sends everybody the same fifty tools, each time anew.
+#[derive(Debug)]
+struct Fifty(ServerId);
+
+impl ToolServer for Fifty {
+    fn id(&self) -> &ServerId {
+        &self.0
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::Local
+    }
+
+    fn list_tools<'a>(
+        &'a self,
+        _context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
+        Box::pin(async {
+            let mut listing = ToolListing::new(ServerInfo::default());
+            let schema = json!({ "type": "object", "description": "x".repeat(600) });
+            for n in 0..50 {
+                let tool = ToolDefinition::from_parts(&format!("tool_{n}"), "", &schema).unwrap();
+                listing.tools.push(Arc::new(tool));
+            }
+            Ok(listing)
+        })
+    }
+
+    fn call_tool<'a>(
+        &'a self,
+        _call: ToolCall<'a>,
+        _context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
+        Box::pin(async { Ok("ok".into()) })
+    }
+}
+
+#[test]
+fn a_user_of_a_shared_catalog_costs_less_than_a_kibibyte() {
+    const USERS: usize = 1_000;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let cache = ToolCache::builder().capacity(100_000).build();
+    let server: Arc<dyn ToolServer> = Arc::new(Fifty(ServerId::new("s").unwrap()));
+    let load = |user: usize| {
+        let principal = Principal::new(format!("user-{user}")).unwrap();
+        let credentials = Credentials::bearer(format!("test-token-{user}")).unwrap();
+        let builder = ToolSet::builder(Arc::clone(&server)).principal(principal.clone());
+        let context = CallContext::new(principal);
+        let set = runtime.block_on(cache.get_or_load(&builder, &credentials, &context));
+        assert_eq!(set.unwrap().len(), 50);
+    };
+    load(0);
+    let held = allocation_counter::measure(|| (1..=USERS).for_each(load)).bytes_current;
+    let each = held / i64::try_from(USERS).unwrap();
+    assert!(each < 1_024, "{each} bytes for each user");
+}
