@@ -163,3 +163,42 @@ impl<A, F> fmt::Debug for Function<A, F> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mcp_core::ErrorKind;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_closure_is_that_calls_error() {
+        let fragile = |fails: Value| async move {
+            assert!(fails["fails"] != true, "canary-panic");
+            Ok("fine")
+        };
+        let tool = AgentTool::from_parts("t", "", &json!({}), fragile).unwrap();
+        let (bad, good) = tokio::join!(tool.call(json!({ "fails": true })), tool.call(()));
+        let error = bad.unwrap_err();
+        // It had begun: nobody knows how far it came.
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+        assert!(!format!("{error:?}").contains("canary"));
+        assert_eq!(good.unwrap().text(), "fine");
+    }
+
+    #[tokio::test]
+    async fn arguments_that_are_no_object_or_do_not_fit_the_type_are_told() {
+        #[derive(serde::Deserialize)]
+        struct Own {
+            n: u8,
+        }
+        let add = |own: Own| async move { Ok(own.n.to_string()) };
+        let tool = AgentTool::from_parts("t", "", &json!({}), add).unwrap();
+        assert_eq!(tool.call(json!({ "n": 7 })).await.unwrap().text(), "7");
+        for wrong in [json!([1]), json!("n"), json!({ "n": 700 }), Value::Null] {
+            let error = tool.call(&wrong).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArguments, "{wrong}");
+        }
+        assert!(AgentTool::from_parts("t", "", &json!(true), |_: Value| async { Ok("") }).is_err());
+    }
+}

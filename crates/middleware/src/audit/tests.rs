@@ -140,7 +140,7 @@ async fn a_record_tells_who_what_and_how() {
     assert!(!format!("{record:?}").contains("test-token"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn denials_and_dropped_calls_are_recorded() {
     let (audit, records, _) = audited(SinkPolicy::Drop);
     let server = Scripted::new("s", [Answer::Never]);

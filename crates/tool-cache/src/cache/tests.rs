@@ -245,7 +245,7 @@ async fn a_failure_is_remembered_briefly_where_asked_for() {
     assert!(load(&cache, &server, "alice").await.is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn somebody_elses_cancellation_is_not_mine() {
     let mut server = Lister::new();
     server.gate = Some(Semaphore::new(0));
