@@ -90,6 +90,14 @@ impl Credentials {
         self.0.fingerprint
     }
 
+    /// The fingerprint by which the provider that renews them knows them: of a combination, that of
+    /// its first part. Logs show this one, so that a token can be followed from its refresh to the
+    /// calls it went with.
+    pub fn renewed_fingerprint(&self) -> Fingerprint {
+        self.parts()
+            .map_or(self.0.fingerprint, |[first, _]| first.renewed_fingerprint())
+    }
+
     /// When they stop being valid, if that is known. `None` means never, as far as is known.
     pub fn expires_at(&self) -> Option<Instant> {
         self.0.expires_at

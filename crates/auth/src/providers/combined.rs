@@ -211,6 +211,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn logs_know_the_token_by_the_name_that_its_refresh_gave_it() {
+        let bearer = Bearer::new("test-token").unwrap();
+        let token = ask(&bearer).await.unwrap().fingerprint();
+        let both = Combined::new(bearer, tenant())
+            .unwrap()
+            .and(Headers::new([("X-Own", "1")]).unwrap());
+        let both = ask(&both.unwrap()).await.unwrap();
+        assert_eq!(both.renewed_fingerprint(), token);
+        assert_ne!(both.fingerprint(), token);
+    }
+
+    #[tokio::test]
     async fn static_parts_give_up() {
         let bearer = Bearer::new("test-token").unwrap();
         let provider = Combined::new(bearer, tenant()).unwrap();

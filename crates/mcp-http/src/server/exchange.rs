@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
@@ -17,6 +18,10 @@ use crate::client::{HttpRequest, HttpResponse, HttpUrl, redirect};
 
 /// What a server wants in the next proof of possession (RFC 9449, section 9).
 static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// How much of an unneeded response is read, and for how long; a new connection costs less then.
+const DISCARDED_BYTES: usize = 16 << 10;
+const DISCARDING: Duration = Duration::from_millis(10);
 
 /// What is sent, without its credentials.
 pub(crate) struct Exchange<'a> {
@@ -63,7 +68,7 @@ impl Inner {
             headers(&mut map)?;
             sent.apply(&mut map);
             if exchange.tool.is_some() {
-                exchange.context.record_attempt(sent.fingerprint());
+                exchange.context.record_attempt(sent.renewed_fingerprint());
             }
             let mut request = HttpRequest::new(exchange.method.clone(), url);
             request.headers = map;
@@ -101,6 +106,7 @@ impl Inner {
                     .into());
                 }
                 redirected = Some(to);
+                discard(response).await;
                 continue;
             }
             if let Some(nonce) = response.headers().get(&DPOP_NONCE) {
@@ -124,6 +130,7 @@ impl Inner {
                 match Box::pin(self.rejected(rejection, exchange.context)).await? {
                     Recovery::Retry => {
                         scopes = scopes_of(&challenges);
+                        discard(response).await;
                         continue;
                     }
                     Recovery::NeedsAuthorization(required) if status == StatusCode::FORBIDDEN => {
@@ -188,7 +195,10 @@ impl Inner {
             let hint = if sent.is_anonymous() {
                 "no credentials were sent".to_owned()
             } else {
-                format!("a token with fingerprint {} was sent", sent.fingerprint())
+                format!(
+                    "a token with fingerprint {} was sent",
+                    sent.renewed_fingerprint()
+                )
             };
             return Failure::Unauthorized { hint, scopes }.into();
         }
@@ -223,6 +233,13 @@ impl Inner {
             said => format!(": {said}"),
         }
     }
+}
+
+/// Reads what is left of a response that nobody needs, so that its connection can serve again, if
+/// that takes no time.
+async fn discard(response: HttpResponse) {
+    let reading = response.beginning(DISCARDED_BYTES);
+    let _ = tokio::time::timeout(DISCARDING, reading).await;
 }
 
 /// Waits for other people's code: its panic is an error of this one request.
