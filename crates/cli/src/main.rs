@@ -31,10 +31,10 @@ use crate::failure::Failure;
 use crate::terminal::Look;
 
 fn main() -> ExitCode {
-    let argv: Vec<_> = std::env::args_os().collect();
-    let json = argv::wants_json(&argv);
-    let argv = argv::command_first(argv, &Cli::command());
-    let exit = match Cli::try_parse_from(argv) {
+    let words: Vec<_> = std::env::args_os().collect();
+    let json = argv::wants_json(&words);
+    let words = argv::command_first(words, &Cli::command());
+    let exit = match Cli::try_parse_from(words) {
         Ok(cli) => {
             logging::start();
             match &cli.command {

@@ -45,12 +45,12 @@ pub(crate) fn to_list(
     let config = config(&common.configs)?;
     warn(&config, names);
     if !names.is_empty() {
-        let named = names.iter().map(|name| chosen(&config, name));
-        return Ok(named.collect());
+        let asked = names.iter().map(|name| chosen(&config, name));
+        return Ok(asked.collect());
     }
     let enabled = config
         .servers()
-        .filter(|(_, entry)| entry.as_ref().is_ok_and(|server| !server.disabled) || entry.is_err());
+        .filter(|(_, entry)| !entry.is_ok_and(|server| server.disabled));
     Ok(enabled.map(|(name, _)| chosen(&config, name)).collect())
 }
 

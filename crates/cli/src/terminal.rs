@@ -1,8 +1,8 @@
 //! What may reach a terminal, and how it looks there.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -111,7 +111,7 @@ pub(crate) fn escape_json(document: &str) -> Cow<'_, str> {
         } else {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
+                let _written = write!(escaped, "\\u{unit:04x}");
             }
         }
     }

@@ -151,7 +151,8 @@ impl StdioLoader {
         };
         let server = server.id(id.clone()).build()?;
         let credentials = self.credentials(&id);
-        self.settings.load(Arc::new(server), credentials).await
+        // Boxed: what keeps a child and fills a cache is large.
+        Box::pin(self.settings.load(Arc::new(server), credentials)).await
     }
 
     /// The program's name. What tells two servers of the same program apart may be secret: it is

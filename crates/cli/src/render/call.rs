@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use mcp_core::ToolOutput;
+use mcp_core::{ProtocolVersion, ToolOutput};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -43,7 +43,7 @@ pub(crate) fn json(report: &CallReport, look: Look) -> String {
         content: output.map(ToolOutput::raw_content),
         structured_content: output.and_then(ToolOutput::structured_content),
         meta: output.and_then(ToolOutput::meta),
-        protocol_version: report.protocol.map(|protocol| protocol.as_str()),
+        protocol_version: report.protocol.map(ProtocolVersion::as_str),
         duration_ms: milliseconds(report.duration),
         attempts: report.attempts,
     };
@@ -118,7 +118,7 @@ fn shown(block: &RawValue) -> String {
 mod tests {
     use std::time::Duration;
 
-    use mcp_core::{Error, ProtocolVersion};
+    use mcp_core::Error;
 
     use super::*;
 

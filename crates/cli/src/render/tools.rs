@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use indexmap::IndexMap;
 use mcp_adapter::{AgentTool, LoadedServer, ToolSet};
-use mcp_core::Error;
+use mcp_core::{Error, ProtocolVersion, Transport};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -95,8 +95,8 @@ fn failed(text: &mut String, name: &str, error: &Error, look: Look) {
 /// `streamable-http 2026-07-28, everything 1.0`
 fn facts(server: &LoadedServer) -> String {
     let info = &server.info;
-    let transport = info.transport.map(|transport| transport.as_str());
-    let protocol = info.protocol.map(|protocol| protocol.as_str());
+    let transport = info.transport.map(Transport::as_str);
+    let protocol = info.protocol.map(ProtocolVersion::as_str);
     let spoken: Vec<_> = transport.into_iter().chain(protocol).collect();
     let itself = clean_line(&format!("{} {}", info.name, info.version));
     let parts = [spoken.join(" "), itself];
@@ -117,7 +117,8 @@ impl Serialize for Servers<'_> {
         let mut map = serializer.serialize_map(None)?;
         match self.0 {
             Ok(reports) => {
-                map.serialize_entry("servers", &reports.iter().map(Server).collect::<Vec<_>>())?
+                let list: Vec<_> = reports.iter().map(Server).collect();
+                map.serialize_entry("servers", &list)?;
             }
             Err(error) => {
                 // Readers of the list find one.
@@ -141,9 +142,9 @@ impl Serialize for Server<'_> {
                 let info = tools.server_info();
                 map.serialize_entry("status", "ready")?;
                 let transport = info.and_then(|info| info.transport);
-                map.serialize_entry("transport", &transport.map(|transport| transport.as_str()))?;
+                map.serialize_entry("transport", &transport.map(Transport::as_str))?;
                 let protocol = info.and_then(|info| info.protocol);
-                map.serialize_entry("protocol_version", &protocol.map(|it| it.as_str()))?;
+                map.serialize_entry("protocol_version", &protocol.map(ProtocolVersion::as_str))?;
                 let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
                 let itself = info.map(|info| (said(&info.name), said(&info.version)));
                 let (name, version) = itself.unwrap_or_default();

@@ -162,7 +162,7 @@ impl Config {
     }
 }
 
-fn entries<'a>(lists: [Option<Field<'a>>; 2]) -> Result<Vec<Field<'a>>, ConfigError> {
+fn entries(lists: [Option<Field<'_>>; 2]) -> Result<Vec<Field<'_>>, ConfigError> {
     let mut all = Vec::new();
     for list in lists.into_iter().flatten() {
         all.extend(list.entries()?);

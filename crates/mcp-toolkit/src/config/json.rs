@@ -52,8 +52,8 @@ impl<'a> Node<'a> {
     pub(crate) fn line(self) -> usize {
         // Both point into the same text, so the difference is where the value begins.
         let offset = self.raw.get().as_ptr() as usize - self.text.as_ptr() as usize;
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        let before = self.text.get(..offset).unwrap_or_default();
+        1 + before.matches('\n').count()
     }
 
     /// The entries of an object in their order; `None` if it is none.

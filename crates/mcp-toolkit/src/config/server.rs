@@ -39,10 +39,6 @@ pub struct ServerConfig {
 /// Where a server is.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are as many of these as lines in a file"
-)]
 pub enum Endpoint {
     /// Behind a URL.
     Http(HttpConfig),
