@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderMap};
 use mcp_core::auth::{ExposeSecret as _, SecretRef, SecretString};
+use mcp_http::HttpUrl;
 use zeroize::Zeroizing;
 
 pub(crate) use registration::{Registration, register};
@@ -140,6 +141,13 @@ impl ClientSettings {
         };
         if server.client_id_metadata_document_supported != Some(true) {
             return Ok(None);
+        }
+        // Section 3 there: `https`, with a path, so that it is somebody's document.
+        let fits = HttpUrl::parse(url).is_ok_and(|it| it.is_https() && it.path() != "/");
+        if !fits {
+            return Err(OAuthError::config(
+                "the URL of a client metadata document is `https` and has a path",
+            ));
         }
         // No shared secrets there (draft-ietf-oauth-client-id-metadata-document, section 4.1).
         let proof = match &self.key {

@@ -61,9 +61,9 @@ pub(crate) async fn fetch(
     let now = jwt::seconds(source.core.clock.wall());
     let kept = records.note(principal, &name).await?;
     let kept = kept.and_then(|kept| serde_json::from_str(kept.expose_secret()).ok());
-    let mut underway = match kept {
-        Some(underway) => underway,
-        None => return Err(begin(source, discovered, wanted, &name, now).await?),
+    let kept: Option<Underway> = kept;
+    let Some(mut underway) = kept else {
+        return Err(begin(source, discovered, wanted, &name, now).await?);
     };
     let Underway { end, next, .. } = underway;
     if now >= end || underway.scopes != wanted {

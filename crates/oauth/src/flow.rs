@@ -5,6 +5,7 @@ mod callback;
 use std::fmt;
 
 use mcp_core::auth::{Principal, SecretString};
+use mcp_http::HttpUrl;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroize as _;
@@ -60,6 +61,13 @@ pub(crate) fn begin(
     if beginning.discovered.published && !contains(announced, "S256") {
         return Err(OAuthError::protocol(
             "the authorization server does not announce PKCE with S256",
+        ));
+    }
+    // Specification 2026-07-28, authorization, security: anything else could be anybody's.
+    let returns = HttpUrl::parse(beginning.redirect_uri);
+    if !returns.is_ok_and(|url| url.is_https() || url.is_loopback()) {
+        return Err(OAuthError::config(
+            "a redirect URL is `https`, or `http` on loopback",
         ));
     }
     let endpoint = server.authorization_endpoint.as_deref().ok_or_else(|| {

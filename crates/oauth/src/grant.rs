@@ -152,6 +152,15 @@ impl Grant {
         }
     }
 
+    /// The extension of MCP that the grant belongs to; a client declares it in its capabilities.
+    pub fn extension(&self) -> Option<&'static str> {
+        match self {
+            Self::ClientCredentials => Some("io.modelcontextprotocol/oauth-client-credentials"),
+            Self::Enterprise(_) => Some("io.modelcontextprotocol/enterprise-managed-authorization"),
+            _ => None,
+        }
+    }
+
     /// Whether a person has to say yes.
     pub(crate) fn is_interactive(&self) -> bool {
         matches!(self, Self::AuthorizationCode | Self::DeviceCode)

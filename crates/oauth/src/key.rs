@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::OAuthError;
 
-/// A private key that signs with ES256, RS256 or EdDSA. Cloning copies a pointer; printing shows
+/// A private key that signs with `ES256`, `RS256` or `EdDSA`. Cloning copies a pointer; printing shows
 /// the algorithm.
 #[derive(Clone)]
 pub struct SigningKey(Arc<Pair>);

@@ -29,6 +29,8 @@ mod grant;
 mod handler;
 mod jwt;
 mod key;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod login;
 mod logout;
 mod loopback;
@@ -38,6 +40,7 @@ mod provider;
 mod random;
 mod records;
 mod scopes;
+mod sealed;
 mod session;
 mod source;
 mod token_endpoint;
@@ -50,7 +53,10 @@ pub use error::OAuthError;
 pub use grant::{AssertionSource, Enterprise, Grant, SharedAssertion, TokenExchange};
 pub use handler::{AuthorizationHandler, AuthorizationPrompt};
 pub use key::SigningKey;
+#[cfg(feature = "keyring")]
+pub use keyring_core;
 pub use login::{AuthorizationRequest, Authorized};
 pub use logout::LoggedOut;
 pub use loopback::{ArrivedCallback, LoopbackListener};
 pub use provider::OAuth;
+pub use sealed::SealedStore;

@@ -28,6 +28,8 @@ impl OAuth {
     pub async fn logout(&self, principal: &Principal) -> Result<LoggedOut, OAuthError> {
         let records = &self.core.records;
         let session = self.session(principal);
+        // Where everybody has the program's own token, that is the one to end.
+        let principal = &session.state.principal;
         let account = records.account(principal).await?;
         let mut outcome = LoggedOut {
             had_token: false,

@@ -54,6 +54,11 @@ impl OAuth {
         OAuthBuilder::new(server, url)
     }
 
+    /// The extension of MCP that its grant belongs to, which a client declares to the server.
+    pub fn extension(&self) -> Option<&'static str> {
+        self.core.grant.extension()
+    }
+
     pub(crate) fn session(&self, principal: &Principal) -> Arc<Session> {
         if self.core.grant.is_shared() {
             return self.session_of(&Principal::local());

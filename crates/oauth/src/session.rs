@@ -286,13 +286,12 @@ impl Session {
         })?;
         let fingerprint = credentials.fingerprint();
         let known = self.digest.load_full();
-        let digest = match known.filter(|known| known.0 == fingerprint) {
-            Some(known) => known,
-            None => {
-                let made = Arc::new((fingerprint, sha256(token)));
-                self.digest.store(Some(Arc::clone(&made)));
-                made
-            }
+        let digest = if let Some(known) = known.filter(|known| known.0 == fingerprint) {
+            known
+        } else {
+            let made = Arc::new((fingerprint, sha256(token)));
+            self.digest.store(Some(Arc::clone(&made)));
+            made
         };
         let url = uri.to_string();
         let nonce = self.core.nonces.of(&url);

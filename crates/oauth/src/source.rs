@@ -275,7 +275,7 @@ impl Source {
             .exchange_fields(discovered, principal, wanted)
             .await?;
         let issued = endpoint.issue(&fields).await?;
-        if issued.issued_type.as_deref() != Some(ID_JAG) {
+        if issued.kind.as_deref() != Some(ID_JAG) {
             return Err(OAuthError::protocol(
                 "the identity provider gave a token of another type than was asked for",
             ));

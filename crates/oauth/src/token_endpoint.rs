@@ -54,7 +54,7 @@ struct TokenAnswer<'a> {
 pub(crate) struct Issued {
     pub(crate) token: Token,
     pub(crate) token_type: Option<String>,
-    pub(crate) issued_type: Option<String>,
+    pub(crate) kind: Option<String>,
 }
 
 impl TokenEndpoint<'_> {
@@ -165,7 +165,7 @@ fn read(answer: &Answer) -> Result<Issued, OAuthError> {
     Ok(Issued {
         token,
         token_type: read.token_type,
-        issued_type: read.issued_token_type,
+        kind: read.issued_token_type,
     })
 }
 
