@@ -17,6 +17,9 @@ use serde_json::{Map, Value, json};
 
 type Outcome = Result<(), Box<dyn StdError>>;
 
+/// A tool and its arguments.
+type Wish = (String, Map<String, Value>);
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome {
     let url = std::env::args().next_back().ok_or("the URL is missing")?;
@@ -52,7 +55,7 @@ fn context() -> CallContext {
 }
 
 /// What to call: the suite's wishes, or every tool once.
-fn calls(listing: &ToolListing) -> Result<Vec<(String, Map<String, Value>)>, Box<dyn StdError>> {
+fn calls(listing: &ToolListing) -> Result<Vec<Wish>, Box<dyn StdError>> {
     if let Ok(text) = std::env::var("MCP_CONFORMANCE_CONTEXT") {
         let wishes: Value = serde_json::from_str(&text)?;
         if let Some(wishes) = wishes["toolCalls"].as_array() {

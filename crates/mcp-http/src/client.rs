@@ -32,6 +32,7 @@ pub use self::url::HttpUrl;
 
 use self::connect::Connector;
 use self::tls::Tls;
+use crate::server::Finders;
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("mcp-toolkit/", env!("CARGO_PKG_VERSION")));
@@ -59,6 +60,8 @@ struct Inner {
     idle_per_host: usize,
     resolver: Arc<dyn Resolve>,
     tls: Arc<Tls>,
+    /// Which dialects the servers speak that are reached through this client.
+    finders: Finders,
     /// One pool per policy: a connection that one policy allowed must not serve another.
     pools: [OnceLock<Pool>; AddressPolicy::ALL.len()],
 }
@@ -157,6 +160,10 @@ impl HttpClient {
             };
             response = self.send(next).await?;
         }
+    }
+
+    pub(crate) fn finders(&self) -> &Finders {
+        &self.0.finders
     }
 
     fn policy(&self, url: &HttpUrl, source: UrlSource<'_>) -> Result<AddressPolicy, Error> {

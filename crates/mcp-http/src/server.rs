@@ -34,6 +34,7 @@ use tracing::Instrument as _;
 
 pub use self::builder::{HttpServerBuilder, TransportChoice};
 
+pub(crate) use self::era::Finders;
 use self::era::{Era, Finder};
 #[cfg(feature = "rmcp")]
 pub(crate) use self::exchange::{Answered, Exchange};
@@ -83,7 +84,7 @@ pub(crate) struct Inner {
     pub(crate) listens: bool,
     pub(crate) tool_changes: watch::Sender<u64>,
     pub(crate) limits: Limits,
-    pub(crate) finder: Finder,
+    pub(crate) finder: Arc<Finder>,
     pub(crate) sessions: Slots<Session>,
     pub(crate) streams: Slots<Stream>,
     /// What a server said of itself to everybody.
@@ -338,7 +339,9 @@ impl Inner {
             let rpc = Rpc::page("tools/list", cursor.as_deref());
             let next = self
                 .ask_in(era, &rpc, context, |result| {
-                    mirrors = mirrors || mcp_core::HeaderParams::may_be_in(result.get());
+                    // One quick look at the page spares a look at each schema.
+                    mirrors = mirrors
+                        || memchr::memmem::find(result.get().as_bytes(), b"x-mcp-header").is_some();
                     collector.add(&ToolsPage::parse(result)?)
                 })
                 .await?;

@@ -1,7 +1,7 @@
 //! Which dialect a server speaks, and that it may change.
 
 use mcp_core::{ProtocolVersion, ToolServer};
-use mcp_http::HttpServer;
+use mcp_http::{HttpClient, HttpServer};
 use mcp_testbed::fault::FaultServer;
 use serde_json::json;
 use std::sync::Arc;
@@ -80,4 +80,23 @@ async fn a_server_that_learns_the_new_dialect_is_followed() {
     call_within(&client, &context).await.unwrap();
     let listing = client.list_tools(&context).await.unwrap();
     assert_eq!(listing.server.protocol, Some(ProtocolVersion::V2026_07_28));
+}
+
+#[tokio::test]
+async fn the_dialect_is_found_once_for_all_who_share_a_client() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        let answered = match request.rpc_method().as_str() {
+            "server/discover" => wire.respond(400, &[], "").await,
+            _ => wire.session(&request, "s-1").await,
+        };
+        answered.then_some(wire)
+    })
+    .await;
+    let client = HttpClient::new();
+    for _ in 0..3 {
+        let own = HttpServer::builder(server.url()).client(client.clone());
+        call(&own.build().unwrap()).await.unwrap();
+    }
+    assert_eq!(server.count("server/discover"), 1);
+    assert_eq!(server.count("initialize"), 3);
 }

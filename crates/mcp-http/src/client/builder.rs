@@ -11,6 +11,7 @@ use super::policy::AddressPolicy;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{Identity, Tls, TlsSettings, certificates};
 use super::{HttpClient, Inner};
+use crate::server::Finders;
 
 /// How long a connection is kept without a request on it. Shorter than the keep-alive of common
 /// proxies (60 s), so that we are the ones who close: a request that meets a closing connection is
@@ -128,6 +129,7 @@ impl HttpClientBuilder {
             idle_per_host: self.idle_per_host,
             resolver: self.resolver,
             tls: Arc::new(Tls::new(self.tls)),
+            finders: Finders::default(),
             pools: [const { OnceLock::new() }; AddressPolicy::ALL.len()],
         }))
     }

@@ -12,13 +12,12 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
-use super::era::Finder;
 use super::slots::Slots;
 use super::{FAREWELLS, HttpServer, Inner};
 use crate::client::{HttpClient, HttpUrl};
 
 /// Which transport a URL is spoken with.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TransportChoice {
     /// Streamable HTTP; HTTP+SSE when the first POSTs got 400, 404 or 405 without a JSON-RPC
@@ -41,6 +40,7 @@ pub struct HttpServerBuilder {
     protocol: Option<ProtocolVersion>,
     client_identity: ClientIdentity,
     input: Option<Arc<dyn InputHandler>>,
+    extensions: Map<String, Value>,
     listen: bool,
     limits: Limits,
 }
@@ -56,6 +56,7 @@ impl HttpServerBuilder {
             protocol: None,
             client_identity: ClientIdentity::default(),
             input: None,
+            extensions: Map::new(),
             listen: false,
             limits: Limits::default(),
         }
@@ -112,6 +113,14 @@ impl HttpServerBuilder {
         self
     }
 
+    /// Declares an extension of the protocol, such as
+    /// `io.modelcontextprotocol/oauth-client-credentials`, without settings.
+    pub fn extension(mut self, name: &str) -> Self {
+        let settings = Value::Object(Map::new());
+        self.extensions.insert(name.to_owned(), settings);
+        self
+    }
+
     /// The bounds to keep.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -134,12 +143,25 @@ impl HttpServerBuilder {
             Some(id) => id,
             None => ServerId::new(url.peer())?,
         };
-        let capabilities = match &self.input {
+        let mut capabilities = match &self.input {
             Some(input) => input.capabilities(),
             None => Value::Object(Map::new()),
         };
+        // What a server speaks is found once for all who reach it through the same client.
+        let finder = client.finders().finder(&url, self.choice, self.protocol);
+        if let Some(capabilities) = capabilities.as_object_mut()
+            && !self.extensions.is_empty()
+        {
+            let extensions = capabilities
+                .entry("extensions")
+                .or_insert_with(|| Value::Object(Map::new()));
+            if let Some(known) = extensions.as_object_mut() {
+                known.extend(self.extensions);
+            }
+        }
         Ok(HttpServer(Arc::new_cyclic(|this| Inner {
             id,
+            finder,
             url,
             provider: self.provider,
             client,
@@ -150,7 +172,6 @@ impl HttpServerBuilder {
             input: self.input,
             tool_changes: watch::Sender::new(0),
             capabilities,
-            finder: Finder::default(),
             sessions: Slots::new(limits.sessions),
             streams: Slots::new(limits.sessions),
             limits,

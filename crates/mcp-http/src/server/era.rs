@@ -11,6 +11,7 @@ use mcp_core::{CallContext, Error, ErrorKind, ProtocolVersion};
 use super::fault::Fault;
 use super::stateless::Discovery;
 use super::{Inner, TransportChoice};
+use crate::client::HttpUrl;
 
 /// How long the dialect is remembered. It also ends when it stops working.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -23,6 +24,9 @@ const PROBE_SHARE: u32 = 3;
 /// How long a request waits for what another one finds out. That one may hang in its own
 /// principal's provider, so waiting for ever would let principals stop each other.
 const OTHERS_FINDING: Duration = Duration::from_secs(1);
+
+/// How many servers' dialects one client remembers.
+const SERVERS: u64 = 10_000;
 
 /// How a server is spoken with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,6 +43,31 @@ pub(crate) enum Era {
 pub(crate) struct Finder {
     known: ArcSwapOption<(Era, Instant)>,
     finding: tokio::sync::Mutex<()>,
+}
+
+/// What is known of all servers that are reached through one client, bounded in number.
+#[derive(Debug)]
+pub(crate) struct Finders(moka::sync::Cache<Asked, Arc<Finder>>);
+
+/// A server, and what may be spoken with it.
+type Asked = (HttpUrl, TransportChoice, Option<ProtocolVersion>);
+
+impl Finders {
+    pub(crate) fn finder(
+        &self,
+        url: &HttpUrl,
+        choice: TransportChoice,
+        protocol: Option<ProtocolVersion>,
+    ) -> Arc<Finder> {
+        self.0
+            .get_with((url.clone(), choice, protocol), Arc::default)
+    }
+}
+
+impl Default for Finders {
+    fn default() -> Self {
+        Self(moka::sync::Cache::new(SERVERS))
+    }
 }
 
 impl Finder {
