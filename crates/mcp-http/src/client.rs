@@ -30,7 +30,7 @@ pub use self::resolve::Resolve;
 pub use self::response::HttpResponse;
 pub use self::url::HttpUrl;
 
-use self::connect::Connector;
+use self::connect::{Connector, Proxy};
 use self::tls::Tls;
 use crate::server::Finders;
 
@@ -60,6 +60,7 @@ struct Inner {
     idle_per_host: usize,
     resolver: Arc<dyn Resolve>,
     tls: Arc<Tls>,
+    proxy: Option<Proxy>,
     /// Which dialects the servers speak that are reached through this client.
     finders: Finders,
     /// One pool per policy: a connection that one policy allowed must not serve another.
@@ -203,8 +204,9 @@ impl HttpClient {
         inner.pools.get(index).unwrap_or(first).get_or_init(|| {
             let connector = Connector::new(
                 policy,
-                Arc::clone(&inner.resolver),
+                &inner.resolver,
                 Arc::clone(&inner.tls),
+                inner.proxy.as_ref(),
                 inner.limits.connect_timeout,
             );
             Client::builder(TokioExecutor::new())

@@ -4,12 +4,15 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mcp_core::auth::SecretString;
+use http::HeaderValue;
+use mcp_core::auth::{ExposeSecret as _, SecretString};
 use mcp_core::{Error, Limits};
 
+use super::connect::Proxy;
 use super::policy::AddressPolicy;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{Identity, Tls, TlsSettings, certificates};
+use super::url::HttpUrl;
 use super::{HttpClient, Inner};
 use crate::server::Finders;
 
@@ -32,6 +35,7 @@ pub struct HttpClientBuilder {
     idle_per_host: usize,
     resolver: Arc<dyn Resolve>,
     tls: TlsSettings,
+    proxy: Option<Proxy>,
 }
 
 impl Default for HttpClientBuilder {
@@ -45,6 +49,7 @@ impl Default for HttpClientBuilder {
             idle_per_host: IDLE_PER_HOST,
             resolver: Arc::new(SystemResolver),
             tls: TlsSettings::default(),
+            proxy: None,
         }
     }
 }
@@ -118,6 +123,34 @@ impl HttpClientBuilder {
         Ok(self)
     }
 
+    /// Tunnels `https` through an HTTP proxy (`CONNECT`), which sees host names and nothing else.
+    /// Plain HTTP goes past it. Names are looked up by the proxy then, so that for URLs which a
+    /// server chose the address policy sees literal addresses only; the rest is the proxy's to
+    /// refuse.
+    ///
+    /// `authorization` is the value of `Proxy-Authorization`, such as `Basic dXNlcjpwYXNz`; only
+    /// the proxy gets it. Proxy variables of the environment are never read.
+    ///
+    /// # Errors
+    /// [`Failure::Config`](mcp_core::Failure) when the URL is not `http` or the value cannot stand
+    /// in a header.
+    pub fn proxy(mut self, url: &str, authorization: Option<&SecretString>) -> Result<Self, Error> {
+        let url = HttpUrl::parse(url)?;
+        if url.is_https() {
+            return Err(Error::config("a proxy is reached by `http`"));
+        }
+        let value = |secret: &SecretString| {
+            // The error would not show the value; neither is it worth a source.
+            let mut value = HeaderValue::from_str(secret.expose_secret())
+                .map_err(|_| Error::config("the proxy's authorization cannot be sent"))?;
+            value.set_sensitive(true);
+            Ok::<_, Error>(value)
+        };
+        let authorization = authorization.map(value).transpose()?;
+        self.proxy = Some(Proxy { url, authorization });
+        Ok(self)
+    }
+
     /// The client. Opens nothing yet.
     pub fn build(self) -> HttpClient {
         HttpClient(Arc::new(Inner {
@@ -129,6 +162,7 @@ impl HttpClientBuilder {
             idle_per_host: self.idle_per_host,
             resolver: self.resolver,
             tls: Arc::new(Tls::new(self.tls)),
+            proxy: self.proxy,
             finders: Finders::default(),
             pools: [const { OnceLock::new() }; AddressPolicy::ALL.len()],
         }))

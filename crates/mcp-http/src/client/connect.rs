@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
@@ -17,6 +18,7 @@ use tower_service::Service;
 use super::policy::AddressPolicy;
 use super::resolve::{GuardedResolver, Refused, Resolve};
 use super::tls::Tls;
+use super::url::HttpUrl;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -47,25 +49,44 @@ pub(crate) struct Connector {
 impl Connector {
     pub(crate) fn new(
         policy: AddressPolicy,
-        resolver: Arc<dyn Resolve>,
+        resolver: &Arc<dyn Resolve>,
         tls: Arc<Tls>,
+        proxy: Option<&Proxy>,
         timeout: Duration,
     ) -> Self {
-        let resolver = GuardedResolver {
-            policy,
-            inner: resolver,
+        let http = |policy| {
+            let mut http = HttpConnector::new_with_resolver(GuardedResolver {
+                policy,
+                inner: Arc::clone(resolver),
+            });
+            http.enforce_http(false);
+            // Requests are one small write each; waiting to fill a packet would cost 40 ms.
+            http.set_nodelay(true);
+            http.set_keepalive(Some(Duration::from_secs(60)));
+            http
         };
-        let mut http = HttpConnector::new_with_resolver(resolver);
-        http.enforce_http(false);
-        // Requests are one small write each; waiting to fill a packet would cost 40 ms.
-        http.set_nodelay(true);
-        http.set_keepalive(Some(Duration::from_secs(60)));
-        Self {
-            tcp: Tcp { policy, http },
-            tls,
-            timeout,
-        }
+        let tunnel = proxy.map(|proxy| {
+            // The proxy is the user's own choice, wherever it is.
+            let tunnel = Tunnel::new(proxy.url.uri().clone(), http(AddressPolicy::Any));
+            match &proxy.authorization {
+                Some(authorization) => tunnel.with_auth(authorization.clone()),
+                None => tunnel,
+            }
+        });
+        let tcp = Tcp {
+            policy,
+            http: http(policy),
+            tunnel,
+        };
+        Self { tcp, tls, timeout }
     }
+}
+
+/// An HTTP proxy that `https` is tunnelled through, and what is said to it and nobody else.
+#[derive(Clone, Debug)]
+pub(crate) struct Proxy {
+    pub(crate) url: HttpUrl,
+    pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl Service<Uri> for Connector {
@@ -111,6 +132,7 @@ impl Service<Uri> for Connector {
 struct Tcp {
     policy: AddressPolicy,
     http: HttpConnector<GuardedResolver>,
+    tunnel: Option<Tunnel<HttpConnector<GuardedResolver>>>,
 }
 
 impl Service<Uri> for Tcp {
@@ -131,6 +153,16 @@ impl Service<Uri> for Tcp {
             .and_then(|address| self.policy.refusal(address));
         if let Some(reason) = refusal {
             return Box::pin(std::future::ready(Err(ConnectFailure::Refused(reason))));
+        }
+        let is_https = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        if let Some(mut tunnel) = self.tunnel.clone().filter(|_| is_https) {
+            return Box::pin(async move {
+                std::future::poll_fn(|context| tunnel.poll_ready(context))
+                    .await
+                    .map_err(|error| ConnectFailure::Tcp(error.into()))?;
+                let tunnelled = tunnel.call(uri).await;
+                tunnelled.map_err(|error| ConnectFailure::Tcp(error.into()))
+            });
         }
         let mut http = self.http.clone();
         Box::pin(async move {

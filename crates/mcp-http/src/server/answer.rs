@@ -13,6 +13,7 @@ use super::Inner;
 use super::exchange::{Answered, Exchange};
 use super::fault::{Fault, Refusal};
 use super::headers;
+use super::retry_after;
 use super::rpc::Rpc;
 use super::session::SessionKey;
 use crate::client::{HttpResponse, HttpUrl};
@@ -117,6 +118,7 @@ impl Inner {
         sent: &Credentials,
     ) -> Fault {
         let status = response.status();
+        let retry_after = retry_after::of(&response);
         let body = response
             .beginning(ERROR_BODY_BYTES.min(self.limits.body_bytes))
             .await;
@@ -135,6 +137,7 @@ impl Inner {
         let failure = mcp_core::Failure::HttpStatus {
             status: status.as_u16(),
             detail,
+            retry_after,
         };
         Fault::Status(status, failure.into())
     }
@@ -246,6 +249,7 @@ impl Inner {
         let failure = mcp_core::Failure::HttpStatus {
             status: response.status().as_u16(),
             detail: String::new(),
+            retry_after: retry_after::of(response),
         };
         Err(failure.into())
     }

@@ -164,8 +164,14 @@ impl Inner {
         let Answered { mut response, sent } = answered;
         if !response.status().is_success() {
             let status = response.status().as_u16();
+            let retry_after = super::retry_after::of(&response);
             let detail = self.detail(response, &sent).await;
-            return Err(Failure::HttpStatus { status, detail }.into());
+            return Err(Failure::HttpStatus {
+                status,
+                detail,
+                retry_after,
+            }
+            .into());
         }
         if !response.is("text/event-stream") {
             return Err(Error::protocol("a GET opens no event stream"));
