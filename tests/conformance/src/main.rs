@@ -43,7 +43,11 @@ async fn run() -> Result<()> {
     let client = HttpClient::new();
     let id = ServerId::new("conformance")?;
     let provider = context.provider(id.clone(), HttpUrl::parse(&url)?, client.clone());
-    let server = HttpServer::builder(&url)
+    let mut server = HttpServer::builder(&url);
+    if let Some(extension) = provider.extension() {
+        server = server.extension(extension);
+    }
+    let server = server
         .id(id)
         .client(client)
         .credentials(Arc::new(provider))
