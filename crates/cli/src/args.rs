@@ -29,9 +29,12 @@ pub(crate) enum Command {
 }
 
 #[derive(Args, Debug)]
+#[command(override_usage = "mcpt tools [OPTIONS] [SERVER]...
+       mcpt tools [OPTIONS] --url URL
+       mcpt tools [OPTIONS] --stdio -- COMMAND [ARGS]...")]
 pub(crate) struct ToolsArgs {
     /// Servers of the file; all that are not disabled when none is named.
-    #[arg(value_name = "SERVER", conflicts_with = "adhoc")]
+    #[arg(value_name = "SERVER", conflicts_with_all = ["url", "stdio"])]
     pub(crate) servers: Vec<String>,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -40,6 +43,9 @@ pub(crate) struct ToolsArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(override_usage = "mcpt call [OPTIONS] SERVER TOOL
+       mcpt call [OPTIONS] TOOL --url URL
+       mcpt call [OPTIONS] TOOL --stdio -- COMMAND [ARGS]...")]
 pub(crate) struct CallArgs {
     /// The server and the tool; the tool alone with `--url` or `--stdio`.
     #[arg(value_names = ["SERVER", "TOOL"], num_args = 1..=2, required = true)]
@@ -84,7 +90,6 @@ pub(crate) struct CommonArgs {
 /// One server that stands in no file.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Instead of a server of the file")]
-#[group(id = "adhoc", multiple = true)]
 pub(crate) struct TargetArgs {
     /// A server behind this URL.
     #[arg(long, conflicts_with = "stdio")]
