@@ -453,9 +453,8 @@ async fn other_tokens_are_exchanged_as_the_rfcs_say() {
         "/token",
         Reply::error("access_denied", "not for test-identity-token"),
     );
-    let endpoint = format!("{}/token", provider.issuer());
     let identity = SecretRef::literal("test-identity-token");
-    let enterprise = Enterprise::new(endpoint, "idp-client", identity)
+    let enterprise = Enterprise::at_issuer(provider.issuer(), "idp-client", identity)
         .client_secret(SecretRef::literal("test-idp-secret"));
     let vouched = oauth(&server)
         .grant(Grant::Enterprise(enterprise))

@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use tokio::sync::Mutex;
 
 use crate::OAuth;
-use crate::client::{AssertionAudience, ClientAuthMethod, ClientSettings, KeySettings};
+use crate::client::{AssertionAudience, ClientAuthMethod, ClientSettings};
 use crate::core::Core;
 use crate::discovery::DiscoverySettings;
 use crate::dpop::Dpop;
@@ -95,21 +95,20 @@ impl OAuthBuilder {
 
     /// The client's private key (PKCS#8 PEM), to sign assertions with (`private_key_jwt`).
     pub fn private_key(mut self, pem: impl Into<SecretRef>) -> Self {
-        let settings = self.key();
-        settings.pem = pem.into();
+        self.client.key_settings().pem = pem.into();
         self
     }
 
     /// The `kid` that names the private key.
     pub fn key_id(mut self, id: impl Into<String>) -> Self {
-        self.key().id = Some(id.into());
+        self.client.key_settings().id = Some(id.into());
         self
     }
 
     /// The algorithm that the private key has to be of: `ES256`, `RS256` or `EdDSA`. By default what
     /// it is of.
     pub fn algorithm(mut self, algorithm: impl Into<String>) -> Self {
-        self.key().algorithm = Some(algorithm.into());
+        self.client.key_settings().algorithm = Some(algorithm.into());
         self
     }
 
@@ -216,9 +215,9 @@ impl OAuthBuilder {
     /// The provider. Asks nothing yet.
     pub fn build(self) -> OAuth {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
-        let configured = self.discovery.issuer.iter();
+        let configured = self.discovery.issuer.as_deref().into_iter();
         let provider = match &self.grant {
-            Grant::Enterprise(enterprise) => Some(&enterprise.token_endpoint),
+            Grant::Enterprise(enterprise) => Some(enterprise.provider.url()),
             _ => None,
         };
         let trusted = configured
@@ -257,14 +256,6 @@ impl OAuthBuilder {
                 .time_to_idle(IDLE)
                 .build(),
         }
-    }
-
-    fn key(&mut self) -> &mut KeySettings {
-        self.client.key.get_or_insert_with(|| KeySettings {
-            pem: SecretRef::literal(""),
-            id: None,
-            algorithm: None,
-        })
     }
 }
 

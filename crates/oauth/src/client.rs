@@ -115,6 +115,14 @@ pub(crate) struct Presented {
 }
 
 impl ClientSettings {
+    pub(crate) fn key_settings(&mut self) -> &mut KeySettings {
+        self.key.get_or_insert_with(|| KeySettings {
+            pem: SecretRef::literal(""),
+            id: None,
+            algorithm: None,
+        })
+    }
+
     /// The pre-registered client, if there is one.
     pub(crate) async fn configured(
         &self,

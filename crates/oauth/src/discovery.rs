@@ -72,6 +72,20 @@ pub(crate) async fn discover(
     })
 }
 
+/// The metadata of an identity provider that the user configured.
+pub(crate) async fn identity_provider(
+    wire: &Wire,
+    issuer: &str,
+) -> Result<ServerMetadata, OAuthError> {
+    let found = issuer::find(wire, issuer).await?;
+    found.ok_or_else(|| {
+        OAuthError::config(format!(
+            "the identity provider {} publishes no metadata",
+            shown(issuer)
+        ))
+    })
+}
+
 fn choose(
     resource: &ResourceMetadata,
     settings: &DiscoverySettings,

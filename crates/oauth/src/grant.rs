@@ -1,10 +1,12 @@
 //! How a token is had: one variant per grant.
 
 mod assertion;
+mod enterprise;
 
-use mcp_core::auth::{ExposeSecret as _, Principal, SecretRef, SecretString};
+use mcp_core::auth::{ExposeSecret as _, Principal, SecretString};
 
 pub use assertion::{AssertionSource, SharedAssertion};
+pub use enterprise::Enterprise;
 
 use crate::OAuthError;
 use crate::discovery::Discovered;
@@ -68,75 +70,6 @@ impl TokenExchange {
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
         self
-    }
-}
-
-/// The identity provider, and the user's sign-in there.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Enterprise {
-    /// The identity provider's token endpoint.
-    pub token_endpoint: String,
-    /// The user's identity token, or refresh token, from signing in there.
-    pub subject_token: SharedAssertion,
-    /// Its type. Default `urn:ietf:params:oauth:token-type:id_token`.
-    pub subject_token_type: String,
-    /// This program's client id at the identity provider.
-    pub client_id: String,
-    /// Its secret there, if it has one.
-    pub client_secret: Option<SecretRef>,
-}
-
-impl Enterprise {
-    /// Signs users in with the identity tokens that the provider gave this client.
-    pub fn new(
-        token_endpoint: impl Into<String>,
-        client_id: impl Into<String>,
-        subject_token: impl AssertionSource + 'static,
-    ) -> Self {
-        Self {
-            token_endpoint: token_endpoint.into(),
-            subject_token: std::sync::Arc::new(subject_token),
-            subject_token_type: "urn:ietf:params:oauth:token-type:id_token".to_owned(),
-            client_id: client_id.into(),
-            client_secret: None,
-        }
-    }
-
-    /// Sets this program's secret at the identity provider.
-    pub fn client_secret(mut self, secret: impl Into<SecretRef>) -> Self {
-        self.client_secret = Some(secret.into());
-        self
-    }
-
-    /// Sets the type of the user's token.
-    pub fn subject_token_type(mut self, kind: impl Into<String>) -> Self {
-        self.subject_token_type = kind.into();
-        self
-    }
-
-    /// The first step, at the identity provider: its token for a grant at the authorization server
-    /// (draft-ietf-oauth-identity-assertion-authz-grant, section 4).
-    pub(crate) async fn exchange_fields(
-        &self,
-        discovered: &Discovered,
-        principal: &Principal,
-        scopes: &[String],
-    ) -> Result<Fields, OAuthError> {
-        let subject = self.subject_token.assertion(principal).await?;
-        let mut fields = vec![
-            ("grant_type", TOKEN_EXCHANGE.into()),
-            ("requested_token_type", ID_JAG.into()),
-            ("subject_token", subject),
-            (
-                "subject_token_type",
-                self.subject_token_type.as_str().into(),
-            ),
-            ("audience", discovered.issuer().into()),
-            ("resource", discovered.resource.as_str().into()),
-        ];
-        push_scopes(&mut fields, scopes);
-        Ok(fields)
     }
 }
 

@@ -271,6 +271,8 @@ impl Session {
             .headers()
             .iter()
             .find(|(name, _)| *name == AUTHORIZATION)
+            // The scheme first: reading a whole bearer token would cost more than the rest of this.
+            .filter(|(_, value)| value.as_bytes().starts_with(b"DPoP "))
             .and_then(|(_, value)| value.to_str().ok()?.strip_prefix("DPoP "));
         let Some(token) = token else {
             return Ok(credentials);
