@@ -124,6 +124,18 @@ impl Error {
         Failure::LimitExceeded { limit, value, unit }.into()
     }
 
+    /// How long the server, or the source of the credentials, asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.failure() {
+            Failure::HttpStatus { retry_after, .. } => *retry_after,
+            Failure::Credential(cause) => match cause.kind() {
+                CredentialErrorKind::Unavailable { retry_after } => *retry_after,
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// [`Failure::OutcomeUnknown`] because of another failure.
     pub fn outcome_unknown(cause: Self) -> Self {
         Failure::OutcomeUnknown {
@@ -223,6 +235,24 @@ mod tests {
             .source()
             .and_then(|cause| cause.downcast_ref::<Error>());
         assert_eq!(cause.map(Error::kind), Some(ErrorKind::Cancelled));
+    }
+
+    #[test]
+    fn who_asks_to_be_left_alone_is_heard() {
+        let busy = Error::from(Failure::HttpStatus {
+            status: 429,
+            detail: ": slow down".to_owned(),
+            retry_after: Some(Duration::from_secs(7)),
+        });
+        assert_eq!(busy.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(
+            busy.to_string(),
+            "the server answered 429: slow down; it asks to be left alone for 7s"
+        );
+        let wait = Duration::from_secs(3);
+        let source = Error::from(CredentialError::retry_after(wait, "busy"));
+        assert_eq!(source.retry_after(), Some(wait));
+        assert_eq!(Error::cancelled().retry_after(), None);
     }
 
     #[test]

@@ -225,6 +225,7 @@ mod tests {
             Failure::HttpStatus {
                 status: 404,
                 detail: String::new(),
+                retry_after: None,
             },
             Failure::Cancelled,
         ];

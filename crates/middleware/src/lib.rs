@@ -15,6 +15,7 @@ mod approval;
 mod audit;
 mod circuit_breaker;
 mod closures;
+mod duration;
 mod rate_limit;
 mod redact;
 mod retry;

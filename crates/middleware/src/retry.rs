@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use mcp_adapter::{Middleware, Next, ToolInvocation};
-use mcp_core::auth::CredentialErrorKind;
 use mcp_core::auth::time::Instant;
 use mcp_core::{BoxFuture, Error, ErrorKind, Failure, ToolOutput};
+
+use crate::duration::milliseconds;
 
 /// Repeats calls that failed for a passing reason.
 ///
@@ -16,8 +17,10 @@ use mcp_core::{BoxFuture, Error, ErrorKind, Failure, ToolOutput};
 /// repeated only for tools that you say are safe to repeat. Everything else, a tool that reports
 /// failure itself included, is not repeated.
 ///
-/// Waits grow from 100 ms to 5 s, with jitter; a source that names a time to wait is obeyed. Nothing
-/// is waited for that the call's deadline would not let see the end of.
+/// Waits grow from 100 ms to 5 s, with jitter. A server or a source of tokens that names a time
+/// (`Retry-After`) is not asked earlier; where it names more than [`obeying`](Self::obeying) allows,
+/// or more than the call's deadline would let see the end of, the error is given at once and says how
+/// long.
 ///
 /// ```
 /// use mcp_middleware::Retry;
@@ -27,9 +30,13 @@ use mcp_core::{BoxFuture, Error, ErrorKind, Failure, ToolOutput};
 #[derive(Clone, Debug)]
 pub struct Retry {
     waits: ExponentialBuilder,
+    longest_asked: Duration,
     safe_tools: HashSet<(String, String)>,
     hints_trusted: HashSet<String>,
 }
+
+/// Default of [`Retry::obeying`].
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
 impl Retry {
     /// Repeats a call at most so many times.
@@ -40,6 +47,7 @@ impl Retry {
                 .with_max_delay(Duration::from_secs(5))
                 .with_max_times(times)
                 .with_jitter(),
+            longest_asked: LONGEST_ASKED,
             safe_tools: HashSet::new(),
             hints_trusted: HashSet::new(),
         }
@@ -48,6 +56,13 @@ impl Retry {
     /// Other waits: the first, and the longest. Each is lengthened by a random part of itself.
     pub fn waits(mut self, first: Duration, longest: Duration) -> Self {
         self.waits = self.waits.with_min_delay(first).with_max_delay(longest);
+        self
+    }
+
+    /// How long a wait that a server or a source of tokens asks for is obeyed. Default 60 s. A call
+    /// that is asked to wait longer is not repeated.
+    pub fn obeying(mut self, longest: Duration) -> Self {
+        self.longest_asked = longest;
         self
     }
 
@@ -102,17 +117,6 @@ fn is_passing(error: &Error) -> bool {
     )
 }
 
-/// How long the source of the failure asked to be left alone.
-fn asked_for(error: &Error) -> Option<Duration> {
-    match error.failure() {
-        Failure::Credential(cause) => match cause.kind() {
-            CredentialErrorKind::Unavailable { retry_after } => *retry_after,
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 impl Middleware for Retry {
     fn handle<'a>(
         &'a self,
@@ -134,7 +138,11 @@ impl Middleware for Retry {
                 let Some(wait) = waits.next() else {
                     return Err(error);
                 };
-                let wait = asked_for(&error).map_or(wait, |asked| asked.max(wait));
+                let wait = match error.retry_after() {
+                    Some(asked) if asked > self.longest_asked => return Err(error),
+                    Some(asked) => asked.max(wait),
+                    None => wait,
+                };
                 let until = Instant::now().checked_add(wait);
                 let in_time = match (until, call.context().deadline) {
                     (Some(until), Some(deadline)) => until < deadline,
@@ -147,7 +155,7 @@ impl Middleware for Retry {
                 tracing::debug!(
                     tool = call.name(),
                     error_kind = error.kind().as_str(),
-                    wait_ms = wait.as_secs_f64() * 1e3,
+                    wait_ms = milliseconds(wait),
                     "the call is repeated"
                 );
                 tokio::time::sleep(wait).await;
@@ -173,6 +181,7 @@ mod tests {
         Failure::HttpStatus {
             status,
             detail: String::new(),
+            retry_after: None,
         }
         .into()
     }
@@ -263,5 +272,37 @@ mod tests {
         let (outcome, calls) = run(Retry::new(1), json!({}), busy(60)).await;
         assert_eq!((outcome, calls), (Err(ErrorKind::CredentialUnavailable), 1));
         assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_asks_for_time_gets_it_within_bounds() {
+        let asks = |seconds| {
+            let error = Failure::HttpStatus {
+                status: 429,
+                detail: String::new(),
+                retry_after: Some(Duration::from_secs(seconds)),
+            };
+            vec![Answer::Sent(error.into())]
+        };
+        let safe = || Retry::new(1).safe_tool("s", "t");
+        let took = async |retry: Retry, seconds| {
+            let began = Instant::now();
+            let (outcome, calls) = run(retry, json!({}), asks(seconds)).await;
+            (outcome.is_ok(), calls, began.elapsed().as_secs())
+        };
+        assert_eq!(took(safe(), 20).await, (true, 2, 20));
+        // Longer than is obeyed: the caller hears at once, and how long.
+        let hasty = safe().obeying(Duration::from_secs(10));
+        assert_eq!(took(hasty, 20).await, (false, 1, 0));
+        // A call without a deadline of its own is not held up either.
+        let server = Scripted::new("s", asks(3_600));
+        let tool = server.tool(&json!({})).with_middleware(safe());
+        let context = mcp_core::CallContext::default();
+        let began = Instant::now();
+        let error = tool.call_with((), &context).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(3_600)));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        // What is not safe to repeat is not repeated because a server names a time.
+        assert_eq!(took(Retry::new(1), 1).await, (false, 1, 0));
     }
 }

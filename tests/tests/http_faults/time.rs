@@ -71,6 +71,23 @@ async fn e13_a_session_that_is_always_lost_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_to_be_left_alone_is_heard() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        if request.rpc_method() != "tools/call" {
+            return wire.modern(&request).await.then_some(wire);
+        }
+        let headers = [("Retry-After", "7")];
+        wire.respond(429, &headers, "").await.then_some(wire)
+    })
+    .await;
+    let client = modern(&server).build().unwrap();
+    let error = call(&client).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HttpStatus);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(server.count("tools/call"), 1);
+}
+
+#[tokio::test]
 async fn a_broken_stream_is_resumed_where_it_broke() {
     let server = FaultServer::start(|request, mut wire| async move {
         let answer = |id: Value| {

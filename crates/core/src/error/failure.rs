@@ -83,12 +83,15 @@ pub enum Failure {
         reason: String,
     },
     /// The server answered with a status that has no meaning in the protocol.
-    #[error("the server answered {status}{detail}")]
+    #[error("the server answered {status}{detail}{}", RetryAfter(*.retry_after))]
     HttpStatus {
         /// The status.
         status: u16,
         /// What it said, redacted and cut, with a leading separator; or empty.
         detail: String,
+        /// How long it asks to be left alone (`Retry-After` of a 429 or 503; RFC 9110, section
+        /// 10.2.3), at most a day.
+        retry_after: Option<Duration>,
     },
     /// The peer broke the protocol.
     #[error("the server broke the protocol: {message}")]
@@ -265,6 +268,17 @@ impl fmt::Display for Nearest<'_> {
         match self.0 {
             [] => Ok(()),
             names => write!(f, "; there is {}", names.join(", ")),
+        }
+    }
+}
+
+struct RetryAfter(Option<Duration>);
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(wait) => write!(f, "; it asks to be left alone for {wait:?}"),
+            None => Ok(()),
         }
     }
 }
