@@ -28,7 +28,7 @@ mod typed;
 mod validation;
 
 pub use lock::{ChangedTool, Drift, FieldChange, ToolLock, ToolRef};
-pub use middleware::{Flow, Middleware, MiddlewareStack, Next, ToolInvocation};
+pub use middleware::{Course, Flow, Middleware, MiddlewareStack, Next, Reached, ToolInvocation};
 pub use param_model::{ParamBounds, ParamField, ParamModel, ParamType};
 pub use set::{LoadedServer, ToolSet, ToolSetBuilder};
 pub use tool::AgentTool;

@@ -1,5 +1,7 @@
 //! The seam for what happens around a call: an onion, with simple hooks on top.
 
+mod course;
+
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -7,6 +9,8 @@ use mcp_core::auth::MaybeReady;
 use mcp_core::{BoxFuture, CallContext, Error, Principal, ServerId, ToolCall, ToolOutput};
 use serde_json::{Map, Value};
 
+pub(crate) use self::course::Mark;
+pub use self::course::{Course, Reached};
 use crate::AgentTool;
 use crate::panics::contained;
 
@@ -216,6 +220,7 @@ impl<'a> Next<'a> {
         let context = call.context;
         let Some((layer, layers)) = self.layers.split_first() else {
             call.validate()?;
+            call.mark.tool();
             let tool = call.tool;
             let Value::Object(arguments) = &call.arguments else {
                 return Err(Error::config("the arguments are not an object"));
@@ -228,6 +233,7 @@ impl<'a> Next<'a> {
             .await
             .map_err(|error| error.at_server(server));
         };
+        call.mark.layer(layers.len());
         contained(context, layer.name(), || {
             layer.handle(call, Next { layers })
         })
@@ -245,6 +251,7 @@ impl fmt::Debug for Next<'_> {
 pub struct ToolInvocation<'c> {
     tool: &'c AgentTool,
     context: &'c CallContext,
+    mark: &'c Mark,
     /// An object, always; a `Value` so that it can be validated without a copy.
     arguments: Value,
     /// Whether the arguments are known to fit since they were last changed.
@@ -255,11 +262,13 @@ impl<'c> ToolInvocation<'c> {
     pub(crate) fn new(
         tool: &'c AgentTool,
         context: &'c CallContext,
+        mark: &'c Mark,
         arguments: Map<String, Value>,
     ) -> Self {
         Self {
             tool,
             context,
+            mark,
             arguments: Value::Object(arguments),
             valid: false,
         }
@@ -298,6 +307,11 @@ impl<'c> ToolInvocation<'c> {
     /// The call's context. Its report tells attempts and credentials once the call was made.
     pub fn context(&self) -> &'c CallContext {
         self.context
+    }
+
+    /// How far in the call has come; to be kept and looked at when it has ended.
+    pub fn course(&self) -> Course<'c> {
+        Course::new(self.tool, self.mark)
     }
 
     /// The arguments as they are now.

@@ -13,7 +13,7 @@ use mcp_core::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::middleware::{Middleware, MiddlewareStack, Next, ToolInvocation};
+use crate::middleware::{Mark, Middleware, MiddlewareStack, Next, ToolInvocation};
 use crate::param_model::{ModelKind, ParamModel};
 use crate::shared::SharedTool;
 
@@ -304,7 +304,8 @@ impl AgentTool {
                 context.principal
             )));
         }
-        let mut call = ToolInvocation::new(self, context, arguments?);
+        let mark = Mark::new();
+        let mut call = ToolInvocation::new(self, context, &mark, arguments?);
         // A deadline of the caller's is the caller's word, also where it is later than ours.
         let limit = match context.deadline {
             Some(_) => Duration::MAX,

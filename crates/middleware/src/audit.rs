@@ -7,14 +7,17 @@ mod sink;
 
 use std::sync::Arc;
 
-use mcp_adapter::{AgentTool, Flow, Middleware, Next, ToolInvocation};
+use mcp_adapter::{AgentTool, Course, Flow, Middleware, Next, ToolInvocation};
 use mcp_core::auth::MaybeReady;
 use mcp_core::auth::time::{Instant, SharedClock, SystemClock};
 use mcp_core::{BoxFuture, CallContext, Error, ErrorKind, ToolOutput};
 
+use tokio_util::sync::CancellationToken;
+
 use self::queue::Queue;
-pub use self::record::{AuditOutcome, AuditRecord};
+pub use self::record::{AuditDecision, AuditOutcome, AuditRecord};
 pub use self::sink::{AuditSink, JsonLines, SinkPolicy};
+use crate::duration::milliseconds;
 
 /// Audits calls of MCP tools.
 ///
@@ -23,7 +26,8 @@ pub use self::sink::{AuditSink, JsonLines, SinkPolicy};
 ///
 /// * a `tracing` event `mcp_call` with the field `tool`, before the call is made;
 /// * a `tracing` event `mcp_call_end` with principal, server, tool, parameter model, credential
-///   fingerprint, outcome, error kind, duration and attempts, after it, also when it was dropped;
+///   fingerprint, decision, outcome, error kind, duration and attempts, after it, also when it was
+///   dropped;
 /// * an [`AuditRecord`] to a sink, where there is one.
 ///
 /// Arguments and results are in none of them; see
@@ -170,6 +174,7 @@ struct Entry<'c> {
     audit: &'c Audit,
     tool: &'c AgentTool,
     context: &'c CallContext,
+    course: Course<'c>,
     began: Instant,
     digest: Option<String>,
     closed: bool,
@@ -181,6 +186,7 @@ impl<'c> Entry<'c> {
         Self {
             tool: call.tool(),
             context: call.context(),
+            course: call.course(),
             began: audit.clock.now(),
             digest: key.map(|key| digest::of(&key.0, call.arguments())),
             closed: false,
@@ -190,21 +196,27 @@ impl<'c> Entry<'c> {
 
     fn close(&mut self, outcome: &Result<ToolOutput, Error>) {
         self.closed = true;
+        let decision = AuditDecision::of(self.course.reached(), Some(outcome));
         match outcome {
-            Ok(output) if output.is_error() => self.write(AuditOutcome::ToolError, None),
-            Ok(_) => self.write(AuditOutcome::Ok, None),
+            Ok(output) if output.is_error() => self.write(decision, AuditOutcome::ToolError, None),
+            Ok(_) => self.write(decision, AuditOutcome::Ok, None),
             Err(error) => {
                 let outcome = match error.kind() {
                     ErrorKind::Denied => AuditOutcome::Denied,
                     ErrorKind::Cancelled => AuditOutcome::Cancelled,
                     _ => AuditOutcome::Failed,
                 };
-                self.write(outcome, Some(error.kind()));
+                self.write(decision, outcome, Some(error.kind()));
             }
         }
     }
 
-    fn write(&mut self, outcome: AuditOutcome, error_kind: Option<ErrorKind>) {
+    fn write(
+        &mut self,
+        decision: AuditDecision,
+        outcome: AuditOutcome,
+        error_kind: Option<ErrorKind>,
+    ) {
         let duration = self.audit.clock.now().saturating_duration_since(self.began);
         let report = self.context.report();
         tracing::info!(
@@ -214,9 +226,11 @@ impl<'c> Entry<'c> {
             principal = %self.context.principal,
             param_model = ?self.tool.param_model_name(),
             credentials = report.credentials.map(tracing::field::display),
+            decision = decision.as_str(),
+            decided_by = decision.by(),
             outcome = outcome.as_str(),
             error_kind = error_kind.map(ErrorKind::as_str),
-            duration_ms = duration.as_secs_f64() * 1e3,
+            duration_ms = milliseconds(duration),
             attempts = report.attempts,
             "mcp_call_end"
         );
@@ -235,6 +249,7 @@ impl<'c> Entry<'c> {
             param_model: self.tool.param_model_name().to_owned(),
             credentials: report.credentials,
             arguments_digest: self.digest.take(),
+            decision,
             outcome,
             error_kind,
             duration,
@@ -244,10 +259,31 @@ impl<'c> Entry<'c> {
     }
 }
 
+impl Entry<'_> {
+    /// The deadline and the token of a call lie outside of all middleware, which is dropped then.
+    fn why_dropped(&self) -> (AuditOutcome, Option<ErrorKind>) {
+        let token = self.context.cancellation.as_ref();
+        if token.is_some_and(CancellationToken::is_cancelled) {
+            return (AuditOutcome::Cancelled, Some(ErrorKind::Cancelled));
+        }
+        let now = self.audit.clock.now();
+        if self
+            .context
+            .deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            return (AuditOutcome::Failed, Some(ErrorKind::Timeout));
+        }
+        (AuditOutcome::Dropped, None)
+    }
+}
+
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         if !self.closed {
-            self.write(AuditOutcome::Dropped, None);
+            let decision = AuditDecision::of(self.course.reached(), None);
+            let (outcome, error_kind) = self.why_dropped();
+            self.write(decision, outcome, error_kind);
         }
     }
 }

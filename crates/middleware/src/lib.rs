@@ -24,7 +24,9 @@ mod testing;
 mod timeout;
 
 pub use approval::{Approval, ApprovalRequest, Decision};
-pub use audit::{Audit, AuditOutcome, AuditRecord, AuditSink, JsonLines, SinkPolicy};
+pub use audit::{
+    Audit, AuditDecision, AuditOutcome, AuditRecord, AuditSink, JsonLines, SinkPolicy,
+};
 pub use circuit_breaker::CircuitBreaker;
 pub use closures::{AfterCall, AroundCall, BeforeCall, after_call, around_call, before_call};
 pub use rate_limit::RateLimit;

@@ -235,6 +235,51 @@ async fn the_deadline_covers_the_middleware() {
     assert!(tool.call_with((), &patient).await.is_ok());
 }
 
+/// Keeps how far each call came.
+#[derive(Debug)]
+struct Watching(Arc<Mutex<Vec<String>>>);
+
+impl Middleware for Watching {
+    fn handle<'a>(
+        &'a self,
+        call: &'a mut ToolInvocation<'_>,
+        next: Next<'a>,
+    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
+        Box::pin(async move {
+            let course = call.course();
+            let outcome = next.run(call).await;
+            self.0
+                .lock()
+                .unwrap()
+                .push(format!("{:?}", course.reached()));
+            outcome
+        })
+    }
+}
+
+#[tokio::test]
+async fn how_far_a_call_came_is_known() {
+    let server = Echo::new("s", &["t"]);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let stack = MiddlewareStack::new()
+        .with(Noted("between", Arc::default()))
+        .with(Watching(Arc::clone(&seen)))
+        .with(before(|call: &mut ToolInvocation<'_>| {
+            Ok(if call.arguments().contains_key("cached") {
+                Flow::Answer("cached".into())
+            } else {
+                Flow::Continue
+            })
+        }))
+        .with(Noted("inner", Arc::default()));
+    let tool = tool_of(&server, &stack);
+    tool.call(()).await.unwrap();
+    tool.call(json!({ "cached": true })).await.unwrap();
+    tool.call(json!({ "n": "x" })).await.unwrap_err();
+    let expected = ["Tool", r#"Middleware("Before")"#, r#"Middleware("Noted")"#];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
 #[test]
 fn the_trait_is_object_safe_and_calls_can_be_spawned() {
     fn spawnable<T: Send>(_: T) {}

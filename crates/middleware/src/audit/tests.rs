@@ -104,6 +104,10 @@ async fn mcp_tools_are_announced_and_others_pass() {
         text.contains("mcp_call_end") && text.contains(r#"outcome="ok""#),
         "{text}"
     );
+    assert!(text.contains(r#"decision="allowed""#), "{text}");
+    let (_, duration) = text.split_once("duration_ms=").unwrap();
+    let digits = duration.split(' ').next().unwrap().split('.').nth(1);
+    assert!(digits.is_none_or(|digits| digits.len() <= 3), "{text}");
     assert!(!text.contains("canary"), "{text}");
 }
 
@@ -144,7 +148,7 @@ async fn a_record_tells_who_what_and_how() {
 async fn denials_and_dropped_calls_are_recorded() {
     let (audit, records, _) = audited(SinkPolicy::Drop);
     let server = Scripted::new("s", [Answer::Never]);
-    let tool = server.tool(&json!({})).with_middleware(audit);
+    let tool = server.tool(&json!({})).with_middleware(audit.clone());
     let denying = tool.with_middleware(before_call("rule", |call| {
         let by = before_call("rule", |_| Ok(Flow::Continue));
         Err(call.denied_by(&by, "no"))
@@ -158,6 +162,98 @@ async fn denials_and_dropped_calls_are_recorded() {
         (record.outcome, record.attempts),
         (AuditOutcome::Dropped, 1)
     );
+    assert_eq!(record.decision, AuditDecision::Allowed);
+    // Who set the end is told apart from who walked away.
+    let server = Scripted::new("s", [Answer::Never, Answer::Never]);
+    let tool = server.tool(&json!({})).with_middleware(audit);
+    assert!(tool.call(()).await.is_err());
+    let record = next(&records);
+    let told = (record.outcome, record.error_kind);
+    assert_eq!(told, (AuditOutcome::Failed, Some(ErrorKind::Timeout)));
+    let token = CancellationToken::new();
+    let context = tool.context().with_cancellation(token.clone());
+    let call = tool.call_with((), &context);
+    let (outcome, ()) = tokio::join!(call, async {
+        tokio::task::yield_now().await;
+        token.cancel();
+    });
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    let record = next(&records);
+    let told = (record.outcome, record.error_kind);
+    assert_eq!(told, (AuditOutcome::Cancelled, Some(ErrorKind::Cancelled)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_decided_is_recorded() {
+    let (audit, records, _) = audited(SinkPolicy::Drop);
+    let schema = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+    let tool = AgentTool::from_parts("t", "", &schema, |_: Value| async { Ok("ok") }).unwrap();
+    let tool = tool
+        .with_middleware(audit)
+        .with_middleware(crate::around_call("slow", |call, next| {
+            Box::pin(async move {
+                if call.arguments().contains_key("wait") {
+                    std::future::pending::<()>().await;
+                }
+                next.run(call).await
+            })
+        }))
+        .with_middleware(before_call("rule", |call| {
+            let asked = |key| call.arguments().contains_key(key);
+            if asked("deny") {
+                let rule = before_call("rule", |_| Ok(Flow::Continue));
+                return Err(call.denied_by(&rule, "no"));
+            }
+            Ok(if asked("answer") {
+                Flow::Answer("cached".into())
+            } else {
+                Flow::Continue
+            })
+        }));
+    let by = || "rule".to_owned();
+    for (arguments, decision) in [
+        (json!({}), AuditDecision::Allowed),
+        (json!({ "deny": 1 }), AuditDecision::Denied { by: by() }),
+        (json!({ "answer": 1 }), AuditDecision::Answered { by: by() }),
+        (json!({ "n": "x" }), AuditDecision::Invalid),
+        (json!({ "wait": 1 }), AuditDecision::Undecided),
+    ] {
+        let _ = tool.call(&arguments).await;
+        let record = next(&records);
+        assert_eq!(record.decision, decision, "{arguments}");
+        let line: Value = serde_json::from_str(&record.to_json()).unwrap();
+        assert_eq!(line["decision"], decision.as_str());
+        assert_eq!(line["decided_by"].as_str(), decision.by());
+    }
+}
+
+#[test]
+fn the_shape_of_the_line_is_the_documented_one() {
+    let record = AuditRecord {
+        version: AuditRecord::VERSION,
+        at: std::time::UNIX_EPOCH + Duration::from_millis(1_700_000_000_000),
+        principal: Principal::in_tenant("acme", "alice").unwrap(),
+        server: mcp_core::ServerId::new("github").unwrap(),
+        tool: "gh_search".to_owned(),
+        param_model: "MCP_search_Input".to_owned(),
+        credentials: None,
+        arguments_digest: None,
+        decision: AuditDecision::Denied {
+            by: "Approval".to_owned(),
+        },
+        outcome: AuditOutcome::Denied,
+        error_kind: Some(ErrorKind::Denied),
+        duration: Duration::from_nanos(14_431_612),
+        attempts: 0,
+        trace_id: None,
+    };
+    let line = concat!(
+        r#"{"version":1,"at_unix_ms":1700000000000,"tenant":"acme","user":"alice","#,
+        r#""server":"github","tool":"gh_search","param_model":"MCP_search_Input","#,
+        r#""credentials":null,"decision":"denied","decided_by":"Approval","outcome":"denied","#,
+        r#""error_kind":"denied","duration_ms":14.432,"attempts":0,"trace_id":null}"#
+    );
+    assert_eq!(record.to_json(), line);
 }
 
 #[tokio::test]
