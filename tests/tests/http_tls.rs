@@ -264,27 +264,27 @@ async fn tunnelling_proxy() -> (String, Arc<Mutex<Vec<String>>>, JoinSet<()>) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let (mut tasks, hears) = (JoinSet::new(), Arc::clone(&heard));
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let (mut tasks, seen) = (JoinSet::new(), Arc::clone(&requests));
     tasks.spawn(async move {
         let mut tunnels = JoinSet::new();
         while let Ok((mut stream, _)) = listener.accept().await {
-            let hears = Arc::clone(&hears);
+            let seen = Arc::clone(&seen);
             tunnels.spawn(async move {
                 let mut head = Vec::new();
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(stream.read_u8().await.unwrap());
                 }
-                let head = String::from_utf8(head).unwrap();
-                let target = head.split(' ').nth(1).unwrap().to_owned();
-                hears.lock().unwrap().push(head);
+                let text = String::from_utf8(head).unwrap();
+                let target = text.split(' ').nth(1).unwrap().to_owned();
+                seen.lock().unwrap().push(text);
                 let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
             });
         }
     });
-    (url, heard, tasks)
+    (url, requests, tasks)
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod fault;
 pub(crate) mod headers;
 mod incoming;
 mod listen;
+mod retry_after;
 mod rpc;
 mod session;
 mod slots;
@@ -18,6 +19,7 @@ mod telemetry;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use mcp_core::auth::{ServerId, SharedProvider};
 use mcp_core::duplex::InputHandler;
@@ -128,7 +130,7 @@ impl HttpServer {
     /// Asks for anything: resources, prompts, completion, whatever the server offers. `_meta` of
     /// `params` is kept and completed.
     ///
-    /// Bounded by the context's deadline or `Limits::call_timeout`, whichever is earlier, after the
+    /// Bounded by the context's deadline, or `Limits::call_timeout` where there is none, after the
     /// server's dialect is known. Dropping the future cancels the request.
     ///
     /// # Errors
@@ -226,26 +228,48 @@ impl Inner {
         context: &CallContext,
         take: impl FnMut(&RawValue) -> Result<T, Error>,
     ) -> Result<T, Fault> {
-        let limit = self.limits.call_timeout;
-        // The deadline's own error and the fault of the request come out on different ways.
-        let mut fault = None;
-        let asked = async {
-            let outcome = match era {
+        // Pinned here: a future that is handed on by value is in memory once for each hand.
+        let asked = std::pin::pin!(async {
+            match era {
                 Era::Stateless(version) => self.stateless(version, rpc, context, take).await,
                 Era::Session => Box::pin(self.in_session(rpc, context, take)).await,
                 Era::Sse => Box::pin(self.over_stream(rpc, context, take)).await,
-            };
-            match outcome {
-                Ok(done) => Ok(Some(done)),
-                Err(other) => {
-                    fault = Some(other);
-                    Ok(None)
-                }
             }
+        });
+        self.bounded(context, "waiting for the answer", asked).await
+    }
+
+    /// How long a call may take: what the caller says, `Limits::call_timeout` where it says
+    /// nothing.
+    pub(crate) fn call_limit(&self, context: &CallContext) -> Duration {
+        match context.deadline {
+            Some(_) => Duration::MAX,
+            None => self.limits.call_timeout,
+        }
+    }
+
+    /// Runs a future under the deadline of a call.
+    async fn bounded<T>(
+        &self,
+        context: &CallContext,
+        during: &'static str,
+        future: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        // The deadline's own error and the fault of the request come out on different ways.
+        let mut fault = None;
+        let outcome = {
+            let running = std::pin::pin!(async {
+                match future.await {
+                    Ok(done) => Ok(Some(done)),
+                    Err(other) => {
+                        fault = Some(other);
+                        Ok(None)
+                    }
+                }
+            });
+            let limit = self.call_limit(context);
+            context.bound(limit, during, running).await?
         };
-        let outcome = context
-            .bound(limit, "waiting for the answer", asked)
-            .await?;
         match (outcome, fault) {
             (Some(done), _) => Ok(done),
             (None, Some(fault)) => Err(fault),
@@ -257,13 +281,16 @@ impl Inner {
         let mut again = true;
         loop {
             let (era, discovery) = self.era(context).await?;
-            let listed = match era {
-                Era::Stateless(version) => {
-                    Box::pin(self.list_stateless(version, discovery, context)).await
+            let listing = std::pin::pin!(async {
+                match era {
+                    Era::Stateless(version) => {
+                        Box::pin(self.list_stateless(version, discovery, context)).await
+                    }
+                    Era::Session => Box::pin(self.list_in_session(context)).await,
+                    Era::Sse => Box::pin(self.list_over_stream(context)).await,
                 }
-                Era::Session => Box::pin(self.list_in_session(context)).await,
-                Era::Sse => Box::pin(self.list_over_stream(context)).await,
-            };
+            });
+            let listed = self.bounded(context, "listing the tools", listing).await;
             match listed {
                 Ok(listing) => return Ok(listing),
                 Err(fault) if again && fault.is_other_era() => {

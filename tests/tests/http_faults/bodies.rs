@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::harness::{call, call_answered, call_within, chain, context, modern};
+use crate::harness::{call, call_answered, call_within, chain, context, modern, small};
 
 const JSON_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
@@ -280,4 +280,20 @@ async fn c1_memory_stays_flat_against_endless_answers() {
     }
     let grown = peak_kib() - before;
     assert!(grown < 64 << 10, "{grown} KiB more");
+}
+
+#[tokio::test]
+async fn a_caller_who_gives_more_time_gets_more_time() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        wire.modern(&request).await.then_some(wire)
+    })
+    .await;
+    let mut limits = small();
+    limits.call_timeout = Duration::from_millis(100);
+    let client = modern(&server).limits(limits).build().unwrap();
+    assert_eq!(call(&client).await.unwrap().text(), "done");
+    let unbounded = CallContext::new(Principal::local());
+    let error = call_within(&client, &unbounded).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
 }

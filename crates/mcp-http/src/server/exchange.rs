@@ -160,7 +160,7 @@ impl Inner {
         match asked.map_err(|_| panicked())?.now() {
             Ok(ready) => Ok(ready?),
             Err(pending) => {
-                let limit = self.limits.call_timeout;
+                let limit = self.call_limit(context);
                 let waiting = async { Ok(contained(pending).await??) };
                 let during = "waiting for credentials";
                 Box::pin(context.bound(limit, during, waiting)).await
@@ -173,7 +173,7 @@ impl Inner {
         rejection: Rejection<'_>,
         context: &CallContext,
     ) -> Result<Recovery, Error> {
-        let limit = self.limits.call_timeout;
+        let limit = self.call_limit(context);
         let asked = catch_unwind(AssertUnwindSafe(|| self.provider.rejected(rejection)));
         let asked = asked.map_err(|_| panicked())?;
         let waiting = async { Ok(contained(asked).await??) };

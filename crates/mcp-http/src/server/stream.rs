@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -133,6 +134,8 @@ impl Inner {
             posts,
         };
         let mut settings = Settings::new(self.limits.clone());
+        // Every request is bounded before it comes here.
+        settings.limits.call_timeout = Duration::MAX;
         settings.client = self.client_identity.clone();
         settings.protocol = self.protocol;
         settings.input.clone_from(&self.input);
