@@ -111,11 +111,13 @@ impl CallContext {
         let started = Instant::now();
         let latest = started.checked_add(limit);
         let deadline = match (self.deadline, latest) {
-            (Some(own), Some(latest)) => own.min(latest),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => return future.await,
+            (Some(own), Some(latest)) => Some(own.min(latest)),
+            (one, other) => one.or(other),
         };
         let timed = async {
+            let Some(deadline) = deadline else {
+                return future.await;
+            };
             match tokio::time::timeout_at(deadline, future).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Error::timeout(deadline - started, during)),
@@ -219,12 +221,11 @@ mod tests {
         let token = CancellationToken::new();
         let context = CallContext::default().with_cancellation(token.clone());
         token.cancel();
-        let never = std::future::pending::<Result<(), Error>>();
-        let error = context
-            .bound(Duration::from_secs(60), "a test", never)
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Cancelled);
+        for limit in [Duration::from_secs(60), Duration::MAX] {
+            let never = std::future::pending::<Result<(), Error>>();
+            let error = context.bound(limit, "a test", never).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Cancelled);
+        }
     }
 
     #[test]

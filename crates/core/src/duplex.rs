@@ -6,7 +6,8 @@
 //! server's requests and tells of progress.
 //!
 //! Nothing here runs in a task of its own: sending happens in the caller's future, receiving in the
-//! transport's reader. Every wait ends with the context's deadline, and every map is bounded by
+//! transport's reader. What a server asks is answered in [`Duplex::answer_requests`], which the
+//! transport runs beside its reader, as it runs [`Duplex::listen`]. Every wait ends with the context's deadline, and every map is bounded by
 //! [`Limits`](crate::Limits).
 
 mod calls;
@@ -15,10 +16,14 @@ mod connection;
 mod correlator;
 mod incoming;
 mod input;
+mod listening;
 mod negotiation;
+mod requests;
+mod rounds;
 #[cfg(test)]
 mod tests;
 
 pub use channel::{Channel, Outgoing};
 pub use connection::{Duplex, Settings};
-pub use input::{InputHandler, InputRequest};
+pub use input::{Asked, InputHandler, InputRequest, Offer, OpenRequest};
+pub use rounds::{Input, needs_input};

@@ -110,7 +110,23 @@ impl Error {
 
     /// [`Failure::Timeout`].
     pub fn timeout(after: Duration, during: &'static str) -> Self {
-        Failure::Timeout { after, during }.into()
+        Failure::Timeout {
+            after,
+            during,
+            source: None,
+        }
+        .into()
+    }
+
+    /// Says what the other side said while it was waited for, if this is a [`Failure::Timeout`] that
+    /// does not know.
+    pub fn meanwhile(mut self, said: impl StdError + Send + Sync + 'static) -> Self {
+        if matches!(self.failure(), Failure::Timeout { source: None, .. })
+            && let Failure::Timeout { source, .. } = &mut Arc::make_mut(&mut self.0).failure
+        {
+            *source = Some(Arc::new(said));
+        }
+        self
     }
 
     /// [`Failure::Cancelled`].
@@ -216,6 +232,7 @@ impl StdError for Error {
             | Failure::Connect { source, .. }
             | Failure::Tls { source, .. }
             | Failure::Protocol { source, .. }
+            | Failure::Timeout { source, .. }
             | Failure::OutcomeUnknown { source } => source
                 .as_deref()
                 .map(|source| source as &(dyn StdError + 'static)),
@@ -235,6 +252,18 @@ mod tests {
             .source()
             .and_then(|cause| cause.downcast_ref::<Error>());
         assert_eq!(cause.map(Error::kind), Some(ErrorKind::Cancelled));
+    }
+
+    #[test]
+    fn a_timeout_tells_what_was_said_meanwhile() {
+        let silent = Error::timeout(Duration::from_secs(1), "a test");
+        assert!(silent.source().is_none());
+        let told = silent
+            .meanwhile(Error::cancelled())
+            .meanwhile(Error::config("later"));
+        assert_eq!(told.kind(), ErrorKind::Timeout);
+        assert_eq!(told.source().unwrap().to_string(), "cancelled");
+        assert!(Error::cancelled().meanwhile(told).source().is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::correlator::Answer;
-use super::input::{CallWithInput, Input};
+use super::rounds::{CallWithInput, Input, needs_input};
 use super::{Duplex, Outgoing};
 use crate::wire::{ListParams, ToolCollector, ToolsPage};
 use crate::{CallContext, Error, ErrorKind, ToolCall, ToolListing, ToolOutput};
@@ -94,13 +94,10 @@ impl Duplex {
                 }
                 Answer::Lost(error) => return Err(Error::outcome_unknown(error)),
             };
-            if !stateless {
+            if !stateless || !needs_input(&result)? {
                 return ToolOutput::from_boxed(result);
             }
-            match self.input(&result, context).await? {
-                None => return ToolOutput::from_boxed(result),
-                Some(wanted) => input = wanted,
-            }
+            input = self.offer().input(&result, context).await?;
             if input.responses.is_none() {
                 let delay = u32::try_from(round + 1).unwrap_or(u32::MAX);
                 tokio::time::sleep(SHED_LOAD.saturating_mul(delay)).await;

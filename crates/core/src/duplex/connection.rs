@@ -7,9 +7,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use super::correlator::{Answer, Correlator, Refusal};
+use super::correlator::{Answer, Correlator, Refusal, Waiter};
 use super::negotiation::Negotiated;
-use super::{Channel, InputHandler, Outgoing};
+use super::requests::Requests;
+use super::{Channel, InputHandler, Offer, Outgoing};
 use crate::wire::{ClientIdentity, RequestMeta, RpcError, clean, encode_request};
 use crate::{CallContext, Error, Failure, Limits, ProtocolVersion, ServerInfo};
 
@@ -21,6 +22,7 @@ pub struct Duplex {
     /// What the client says that it can do.
     pub(super) capabilities: Value,
     pub(super) correlator: Correlator,
+    pub(super) requests: Requests,
     pub(super) negotiated: OnceLock<Negotiated>,
     pub(super) tool_changes: watch::Sender<u64>,
 }
@@ -35,7 +37,7 @@ pub struct Settings {
     pub client: ClientIdentity,
     /// The one version to speak; `None` finds the newest that both sides know.
     pub protocol: Option<ProtocolVersion>,
-    /// Answers what a tool asks back in the middle of a call.
+    /// Answers what the server asks back.
     pub input: Option<Arc<dyn InputHandler>>,
 }
 
@@ -58,6 +60,7 @@ impl Duplex {
             .map_or_else(|| Value::Object(Map::new()), |input| input.capabilities());
         Self {
             correlator: Correlator::new(settings.limits.pending_requests),
+            requests: Requests::new(),
             channel,
             capabilities,
             negotiated: OnceLock::new(),
@@ -194,7 +197,18 @@ impl Duplex {
         cancellable: bool,
         params: impl FnOnce(u64) -> P,
     ) -> Result<Answer, Error> {
-        let mut waiter = self.correlator.register(about.context.progress.clone())?;
+        let waiter = self.correlator.register(about.context.progress.clone())?;
+        self.send_and_wait(waiter, about, cancellable, params).await
+    }
+
+    /// As [`exchange`](Self::exchange), with a place for the answer.
+    pub(super) async fn send_and_wait<'a, P: Serialize>(
+        &'a self,
+        mut waiter: Waiter<'a>,
+        about: Outgoing<'a>,
+        cancellable: bool,
+        params: impl FnOnce(u64) -> P,
+    ) -> Result<Answer, Error> {
         let message = encode_request(waiter.id(), about.method, &params(waiter.id()))?;
         if cancellable {
             waiter.cancel_through(&*self.channel);
@@ -215,6 +229,11 @@ impl Duplex {
         self.negotiated
             .get()
             .ok_or_else(|| Error::config("the connection is used before its version is negotiated"))
+    }
+
+    /// What the server may ask.
+    pub(super) fn offer(&self) -> Offer<'_> {
+        Offer::new(self.settings.input.as_ref(), &self.capabilities)
     }
 
     /// The server's error for the caller, cleaned.

@@ -23,6 +23,8 @@ pub(super) struct Correlator {
 #[derive(Debug, Default)]
 struct State {
     pending: HashMap<u64, Pending>,
+    /// The one request that is meant to stay open, outside the bound.
+    subscription: Option<(u64, oneshot::Sender<Answer>)>,
     closed: Option<Error>,
 }
 
@@ -95,19 +97,48 @@ impl Correlator {
             messages: 0,
         };
         state.pending.insert(id, pending);
-        Ok(Waiter {
+        Ok(self.waiter(id, receiver))
+    }
+
+    /// A place for the end of a subscription, of which there is one at a time.
+    pub(super) fn register_subscription(&self) -> Result<Waiter<'_>, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state();
+        if let Some(error) = &state.closed {
+            return Err(error.clone());
+        }
+        if state.subscription.is_some() {
+            return Err(Error::config("somebody listens to this server already"));
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        state.subscription = Some((id, sender));
+        Ok(self.waiter(id, receiver))
+    }
+
+    fn waiter(&self, id: u64, receiver: oneshot::Receiver<Answer>) -> Waiter<'_> {
+        Waiter {
             correlator: self,
             id,
             receiver,
             cancel: None,
-        })
+        }
     }
 
     /// Gives the answer to whoever waits for it; `false` when nobody does.
     pub(super) fn complete(&self, id: u64, answer: Answer) -> bool {
-        let pending = self.state().pending.remove(&id);
+        let sender = self.state().take(id);
         // A waiter that has just gone is nobody too.
-        pending.is_some_and(|pending| pending.sender.send(answer).is_ok())
+        sender.is_some_and(|sender| sender.send(answer).is_ok())
+    }
+
+    /// Ends the subscription, if that is what the server cancels: it may cancel nothing else of ours
+    /// (2026-07-28, basic/patterns/cancellation).
+    pub(super) fn end_subscription(&self, id: u64) {
+        let mut state = self.state();
+        if let Some((_, sender)) = state.subscription.take_if(|(known, _)| *known == id) {
+            drop(state);
+            let _ = sender.send(Answer::Result(RawValue::NULL.to_owned()));
+        }
     }
 
     /// Tells the request's handler of progress. Past `limit` messages the request ends with an
@@ -141,16 +172,18 @@ impl Correlator {
 
     /// Ends every request, now and later, with an error. The first reason stays.
     pub(super) fn close(&self, error: &Error) {
-        let pending = {
+        let (pending, subscription) = {
             let mut state = self.state();
             if state.closed.is_some() {
                 return;
             }
             state.closed = Some(error.clone());
-            std::mem::take(&mut state.pending)
+            let pending = std::mem::take(&mut state.pending);
+            (pending, state.subscription.take())
         };
-        for pending in pending.into_values() {
-            let _ = pending.sender.send(Answer::Lost(error.clone()));
+        let waiting = pending.into_values().map(|pending| pending.sender);
+        for sender in waiting.chain(subscription.map(|(_, sender)| sender)) {
+            let _ = sender.send(Answer::Lost(error.clone()));
         }
     }
 
@@ -167,6 +200,17 @@ impl Correlator {
     fn state(&self) -> MutexGuard<'_, State> {
         // No code of others runs under the lock, so a poisoned state is a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whoever waits for the answer to this request, who from now on does not.
+    fn take(&mut self, id: u64) -> Option<oneshot::Sender<Answer>> {
+        if let Some(pending) = self.pending.remove(&id) {
+            return Some(pending.sender);
+        }
+        let subscription = self.subscription.take_if(|(known, _)| *known == id);
+        subscription.map(|(_, sender)| sender)
     }
 }
 
@@ -206,7 +250,7 @@ impl Drop for Waiter<'_> {
             #[serde(rename = "requestId")]
             request_id: u64,
         }
-        let waiting = self.correlator.state().pending.remove(&self.id).is_some();
+        let waiting = self.correlator.state().take(self.id).is_some();
         let Some(channel) = self.cancel.filter(|_| waiting) else {
             return;
         };

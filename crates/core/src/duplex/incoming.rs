@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Duplex;
 use super::correlator::{Answer, Refusal};
-use crate::wire::{Message, RpcError};
+use super::{Asked, Duplex};
+use crate::wire::Message;
 use crate::{Error, ProgressUpdate};
 
 impl Duplex {
@@ -15,7 +15,8 @@ impl Duplex {
     /// waits.
     ///
     /// An answer goes to the request it belongs to or, when there is none, nowhere. The server's
-    /// requests are answered through [`Channel::post`](super::Channel::post).
+    /// requests are answered through [`Channel::post`](super::Channel::post); those that the handler
+    /// answers are left to [`answer_requests`](Self::answer_requests).
     ///
     /// # Errors
     /// [`Failure::Protocol`](crate::Failure) when it is no message. If it still says to which
@@ -58,51 +59,26 @@ impl Duplex {
             Message::Response { id: None, .. } => {
                 tracing::debug!("an answer to no request of ours");
             }
-            Message::Request { id, method, .. } => self.answer(id, &method),
+            Message::Request { id, method, params } => self.answer(id, &method, params),
             Message::Notification { method, params } => self.notified(&method, params),
         }
         Ok(())
     }
 
-    /// Answers a request of the server's. The one place where support for more of them belongs.
-    fn answer(&self, id: &RawValue, method: &str) {
-        #[derive(Serialize)]
-        struct Reply<'a> {
-            jsonrpc: &'static str,
-            id: &'a RawValue,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            result: Option<Empty>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error: Option<NotFound>,
-        }
-        #[derive(Serialize)]
-        struct Empty {}
-        #[derive(Serialize)]
-        struct NotFound {
-            code: i64,
-            message: &'static str,
-        }
-        let stateless = |negotiated: &super::negotiation::Negotiated| {
-            // Such a server must not ask, and a client must not answer (2026-07-28, basic/patterns).
-            negotiated.version.is_stateless()
-        };
-        let answerable = id
-            .get()
-            .starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
-        if !answerable || self.negotiated.get().is_some_and(stateless) {
+    /// Answers a request of the server's, at once or through the handler.
+    fn answer(&self, id: &RawValue, method: &str, params: Option<&RawValue>) {
+        // A stateless server must not ask, and a client must not answer (2026-07-28,
+        // basic/patterns).
+        let stateless = self.negotiated.get();
+        if stateless.is_some_and(|found| found.version.is_stateless()) {
             return tracing::debug!("a request that must not be answered");
         }
-        let known = method == "ping";
-        let reply = Reply {
-            jsonrpc: "2.0",
-            id,
-            result: known.then_some(Empty {}),
-            error: (!known).then_some(NotFound {
-                code: RpcError::METHOD_NOT_FOUND,
-                message: "Method not found",
-            }),
+        let message = match self.offer().asked(id, method, params) {
+            Asked::Answered(message) => Some(message),
+            Asked::Open(request) => self.requests.push(request),
+            Asked::Unanswerable => None,
         };
-        if let Ok(message) = serde_json::to_vec(&reply) {
+        if let Some(message) = message {
             self.channel.post(message);
         }
     }
@@ -113,7 +89,27 @@ impl Duplex {
             "notifications/tools/list_changed" => {
                 self.tool_changes.send_modify(|count| *count += 1);
             }
+            "notifications/cancelled" => self.cancelled(params),
             _ => tracing::trace!("a notification without a use here"),
+        }
+    }
+
+    /// The server no longer waits for an answer, or ends a subscription.
+    fn cancelled(&self, params: Option<&RawValue>) {
+        #[derive(Deserialize)]
+        struct Cancelled<'a> {
+            #[serde(borrow, rename = "requestId")]
+            id: &'a RawValue,
+        }
+        let Some(Ok(cancelled)) =
+            params.map(|params| serde_json::from_str::<Cancelled<'_>>(params.get()))
+        else {
+            return tracing::debug!("a cancellation of nothing");
+        };
+        match (self.must_listen(), cancelled.id.get().parse()) {
+            (true, Ok(id)) => self.correlator.end_subscription(id),
+            (true, Err(_)) => {}
+            (false, _) => self.requests.cancel(cancelled.id),
         }
     }
 

@@ -1,18 +1,22 @@
-//! What a tool may ask back in the middle of a call (2026-07-28, basic/patterns/mrtr).
+//! What a server may ask of this client, and who answers: one rule for every transport.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::Duplex;
-use crate::wire::RequestMeta;
+use crate::wire::{RpcError, encode_refusal, encode_result};
 use crate::{BoxFuture, CallContext, Error};
 
-/// Answers what a tool asks back: a form for the user, a completion, the roots.
+/// JSON-RPC's code for a failure on the answering side.
+const INTERNAL_ERROR: i64 = -32603;
+
+/// Answers what a server asks back: a form for the user, a completion, the roots.
+///
+/// Asked in the middle of a call (2026-07-28), or at any time by servers of older versions.
 pub trait InputHandler: Debug + Send + Sync {
     /// What is announced to the server (`ClientCapabilities`); it may ask for nothing else.
     fn capabilities(&self) -> Value;
@@ -20,7 +24,8 @@ pub trait InputHandler: Debug + Send + Sync {
     /// The bare result object for one request.
     ///
     /// # Errors
-    /// Abandons the call with this error.
+    /// Abandons the call with this error. A request that belongs to no call is refused without
+    /// telling the server why.
     fn answer<'a>(
         &'a self,
         request: InputRequest<'a>,
@@ -28,7 +33,7 @@ pub trait InputHandler: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
 }
 
-/// One thing that a tool asks for.
+/// One thing that a server asks for.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct InputRequest<'a> {
@@ -45,88 +50,173 @@ impl<'a> InputRequest<'a> {
     }
 }
 
-/// The parameters of `tools/call`, and of its repetition with what the server asked for.
-#[derive(Debug, Serialize)]
-pub(super) struct CallWithInput<'a> {
-    pub(super) name: &'a str,
-    pub(super) arguments: &'a Map<String, Value>,
-    #[serde(rename = "inputResponses", skip_serializing_if = "Option::is_none")]
-    pub(super) responses: Option<&'a BTreeMap<String, Box<RawValue>>>,
-    /// Sent back byte for byte.
-    #[serde(rename = "requestState", skip_serializing_if = "Option::is_none")]
-    pub(super) state: Option<&'a RawValue>,
-    #[serde(rename = "_meta", skip_serializing_if = "RequestMeta::is_empty")]
-    pub(super) meta: RequestMeta<'a>,
+/// Who answers a server, and what it was told that it may ask. For transports.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    handler: Option<&'a Arc<dyn InputHandler>>,
+    capabilities: &'a Value,
 }
 
-/// What the server needs before it goes on.
-#[derive(Debug, Default)]
-pub(super) struct Input {
-    pub(super) responses: Option<BTreeMap<String, Box<RawValue>>>,
-    pub(super) state: Option<Box<RawValue>>,
+/// What a request of the server's leads to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Asked {
+    /// The answer to send.
+    Answered(Vec<u8>),
+    /// A question for the handler.
+    Open(OpenRequest),
+    /// Nothing: it has no id that an answer could carry.
+    Unanswerable,
 }
 
-#[derive(Deserialize)]
-struct Wanted<'a> {
-    #[serde(borrow, default, rename = "resultType")]
-    result_type: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "inputRequests")]
-    requests: Option<BTreeMap<String, Asked<'a>>>,
-    #[serde(borrow, default, rename = "requestState")]
-    state: Option<&'a RawValue>,
+/// A request of the server's that waits for the handler.
+#[derive(Debug)]
+pub struct OpenRequest {
+    pub(super) id: Box<RawValue>,
+    method: String,
+    params: Option<Box<RawValue>>,
+    handler: Arc<dyn InputHandler>,
 }
 
-#[derive(Deserialize)]
-struct Asked<'a> {
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-    #[serde(borrow, default)]
-    params: Option<&'a RawValue>,
-}
+/// Why a request is refused: the JSON-RPC code and its text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused(i64, &'static str);
 
-impl Duplex {
-    /// What the result asks for, answered; `None` when it is complete.
-    pub(super) async fn input(
-        &self,
-        result: &RawValue,
-        context: &CallContext,
-    ) -> Result<Option<Input>, Error> {
-        let wanted: Wanted<'_> = serde_json::from_str(result.get())
-            .map_err(|error| Error::protocol_because("the result is not a tool result", error))?;
-        match wanted.result_type.as_deref() {
-            None | Some("complete") => return Ok(None),
-            Some("input_required") => {}
-            Some(_) => {
-                return Err(Error::protocol(
-                    "the result is of a type that was not offered",
-                ));
-            }
+impl<'a> Offer<'a> {
+    /// What is offered: the handler, and the capabilities that were announced.
+    pub fn new(handler: Option<&'a Arc<dyn InputHandler>>, capabilities: &'a Value) -> Self {
+        Self {
+            handler,
+            capabilities,
         }
-        if wanted.requests.is_none() && wanted.state.is_none() {
-            return Err(Error::protocol(
-                "the tool asks for input and does not say which",
-            ));
-        }
-        let mut responses = wanted.requests.as_ref().map(|_| BTreeMap::new());
-        for (key, asked) in wanted.requests.into_iter().flatten() {
-            let Some(handler) = &self.settings.input else {
-                let method = crate::wire::clean(&asked.method, 64);
-                return Err(Error::protocol(format!(
-                    "the tool asks for input (`{method}`) that this client did not offer"
-                )));
-            };
-            let request = InputRequest {
-                method: &asked.method,
-                params: asked.params,
-            };
-            let answer = handler.answer(request, context).await?;
-            if let Some(responses) = &mut responses {
-                responses.insert(key, answer);
-            }
-        }
-        Ok(Some(Input {
-            responses,
-            state: wanted.state.map(ToOwned::to_owned),
-        }))
     }
+
+    /// What a request of the server's leads to, in a version in which servers send requests
+    /// (2025-11-25 and before; client/elicitation, client/sampling, client/roots): `ping` is
+    /// answered, what was not offered is refused with -32601, what was offered in another way
+    /// (an undeclared mode) with -32602.
+    pub fn asked(&self, id: &RawValue, method: &str, params: Option<&RawValue>) -> Asked {
+        let answerable = id
+            .get()
+            .starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
+        if !answerable {
+            return Asked::Unanswerable;
+        }
+        if method == "ping" {
+            return encoded(encode_result(id, &Map::new()));
+        }
+        match self.handler_for(InputRequest::new(method, params)) {
+            Ok(handler) => Asked::Open(OpenRequest {
+                id: id.to_owned(),
+                method: method.to_owned(),
+                params: params.map(ToOwned::to_owned),
+                handler: Arc::clone(handler),
+            }),
+            Err(Refused(code, message)) => encoded(encode_refusal(id, code, message)),
+        }
+    }
+
+    /// The handler, if this was offered.
+    pub(super) fn handler_for(
+        &self,
+        request: InputRequest<'_>,
+    ) -> Result<&'a Arc<dyn InputHandler>, Refused> {
+        const UNKNOWN: Refused = Refused(RpcError::METHOD_NOT_FOUND, "Method not found");
+        let name = match request.method {
+            "elicitation/create" => "elicitation",
+            "sampling/createMessage" => "sampling",
+            "roots/list" => "roots",
+            _ => return Err(UNKNOWN),
+        };
+        let (Some(handler), Some(declared)) = (self.handler, self.capabilities.get(name)) else {
+            return Err(UNKNOWN);
+        };
+        match name {
+            "elicitation" => check_mode(request.params, declared)?,
+            "sampling" => check_tools(request.params, declared)?,
+            _ => {}
+        }
+        Ok(handler)
+    }
+}
+
+/// Elicitation without a mode is a form, and a bare `elicitation: {}` offers forms only.
+fn check_mode(params: Option<&RawValue>, declared: &Value) -> Result<(), Refused> {
+    #[derive(Default, Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, default)]
+        mode: Option<Cow<'a, str>>,
+    }
+    const UNDECLARED: Refused = Refused(
+        RpcError::INVALID_PARAMS,
+        "the elicitation mode was not declared",
+    );
+    let params: Params<'_> = read(params)?;
+    let mode = params.mode.as_deref().unwrap_or("form");
+    let bare = declared.get("form").is_none() && declared.get("url").is_none();
+    if declared.get(mode).is_some() || (mode == "form" && bare) {
+        Ok(())
+    } else {
+        Err(UNDECLARED)
+    }
+}
+
+/// Sampling with tools needs a declaration of its own.
+fn check_tools(params: Option<&RawValue>, declared: &Value) -> Result<(), Refused> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params {
+        #[serde(default)]
+        tools: Option<serde::de::IgnoredAny>,
+        #[serde(default)]
+        tool_choice: Option<serde::de::IgnoredAny>,
+    }
+    const UNDECLARED: Refused = Refused(
+        RpcError::INVALID_PARAMS,
+        "sampling with tools was not declared",
+    );
+    let params: Params = read(params)?;
+    let with_tools = params.tools.is_some() || params.tool_choice.is_some();
+    if with_tools && declared.get("tools").is_none() {
+        return Err(UNDECLARED);
+    }
+    Ok(())
+}
+
+fn read<'a, T: Default + Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, Refused> {
+    let Some(params) = params else {
+        return Ok(T::default());
+    };
+    let malformed = Refused(RpcError::INVALID_PARAMS, "the parameters are malformed");
+    // A derived reader takes an array for a struct as well.
+    if !params.get().starts_with('{') {
+        return Err(malformed);
+    }
+    serde_json::from_str(params.get()).map_err(|_| malformed)
+}
+
+fn encoded(message: Result<Vec<u8>, Error>) -> Asked {
+    message.map_or(Asked::Unanswerable, Asked::Answered)
+}
+
+impl OpenRequest {
+    /// The answer to send. Why a handler did not answer is for this side to know.
+    ///
+    /// # Errors
+    /// None that input can cause.
+    pub async fn answer(&self, context: &CallContext) -> Result<Vec<u8>, Error> {
+        let request = InputRequest::new(&self.method, self.params.as_deref());
+        match self.handler.answer(request, context).await {
+            Ok(result) => encode_result(&self.id, &result),
+            Err(error) => {
+                tracing::debug!(%error, "a request of the server's was not answered");
+                refuse(&self.id, "not answered")
+            }
+        }
+    }
+}
+
+/// The refusal of a request that could have been answered.
+pub(super) fn refuse(id: &RawValue, why: &str) -> Result<Vec<u8>, Error> {
+    encode_refusal(id, INTERNAL_ERROR, why)
 }

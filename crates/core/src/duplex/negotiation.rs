@@ -22,6 +22,8 @@ pub(super) struct Negotiated {
     pub(super) version: ProtocolVersion,
     pub(super) info: ServerInfo,
     pub(super) has_tools: bool,
+    /// It says when its tools change.
+    pub(super) tells_changes: bool,
 }
 
 /// What the probe found.
@@ -191,6 +193,7 @@ impl Duplex {
             version,
             info: self.server_info(version, server, said.instructions),
             has_tools: said.capabilities.contains_key("tools"),
+            tells_changes: tells_changes(&said.capabilities),
         })
     }
 
@@ -253,6 +256,7 @@ impl Duplex {
             version,
             info: self.server_info(version, said.server.unwrap_or_default(), said.instructions),
             has_tools: said.capabilities.contains_key("tools"),
+            tells_changes: tells_changes(&said.capabilities),
         })
     }
 
@@ -271,6 +275,11 @@ impl Duplex {
             transport: Some(self.channel.transport()),
         }
     }
+}
+
+fn tells_changes(capabilities: &HashMap<String, Value>) -> bool {
+    let tools = capabilities.get("tools");
+    tools.and_then(|tools| tools.get("listChanged")) == Some(&Value::Bool(true))
 }
 
 #[derive(Serialize)]

@@ -127,6 +127,9 @@ pub enum Failure {
         after: Duration,
         /// What was waited for.
         during: &'static str,
+        /// What the other side said meanwhile, if that may be why.
+        #[source]
+        source: Option<SharedSource>,
     },
     /// The caller stopped it.
     #[error("cancelled")]
