@@ -1,4 +1,5 @@
 //! What the examples share: how they say what happens.
+#![forbid(unsafe_code)]
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;

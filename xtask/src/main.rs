@@ -1,4 +1,5 @@
 //! `cargo xtask …`: everything that CI and a contributor run.
+#![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -11,6 +11,7 @@
 //!
 //! Definitions, parameter models and compiled schemas are shared by everybody in the process who
 //! has a tool with the same definition; what belongs to one principal is a few words per server.
+#![forbid(unsafe_code)]
 
 pub mod export;
 mod hand_made;

@@ -41,6 +41,7 @@
 //! | `file` | `FileStore` (Unix) |
 //! | `serde` | [`SecretRef`] in configuration files |
 //! | `test-util` | the module `testing`: clocks, sources, a rotating issuer, rules to check against |
+#![forbid(unsafe_code)]
 
 mod challenge;
 #[cfg(feature = "command")]

@@ -3,6 +3,7 @@
 //! One module per command (`tools`, `call` with `repeat`); what they find is printed by `render`.
 //! `servers` says which servers are meant, `connect` loads their tools, `exit` turns kinds of
 //! errors into exit codes.
+#![forbid(unsafe_code)]
 
 mod args;
 mod arguments;

@@ -10,6 +10,7 @@
 //! * [`duplex`]: MCP over a pair of message streams, for transports.
 //!
 //! [`model`] is `rmcp`'s model: the vocabulary of content and annotations.
+#![forbid(unsafe_code)]
 
 mod context;
 mod definition;

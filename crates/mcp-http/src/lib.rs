@@ -6,6 +6,7 @@
 //!   addresses may be dialled. Other crates use it too.
 //! * `RmcpClient` (feature `rmcp`): the same credentials, limits and policies for an application
 //!   that speaks the protocol through `rmcp`.
+#![forbid(unsafe_code)]
 
 mod client;
 #[cfg(feature = "rmcp")]

@@ -1,6 +1,7 @@
 //! A server that misbehaves on demand, for this crate's tests.
 //!
 //! The first argument is how it behaves from the start, the tools are what it does when asked.
+#![forbid(unsafe_code)]
 
 use std::io::{self, BufRead, Write};
 use std::process::{Command, Stdio, exit};

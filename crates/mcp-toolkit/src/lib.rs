@@ -13,6 +13,7 @@
 //!
 //! All are on by default. The crates below are re-exported under short names: [`auth`], [`core`],
 //! [`adapter`], `http`, `stdio`, `middleware`, `cache`.
+#![forbid(unsafe_code)]
 
 #[cfg(feature = "config")]
 pub mod config;

@@ -10,6 +10,7 @@
 //! * [`before_call`], [`after_call`], [`around_call`]: your own, out of a closure.
 //!
 //! Put them on a set or a single tool, the outermost first; the usual order is the one above.
+#![forbid(unsafe_code)]
 
 mod approval;
 mod audit;

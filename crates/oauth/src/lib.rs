@@ -16,6 +16,7 @@
 //!
 //! Every URL that a server names is requested through `mcp-http`'s guarded client. Errors say what
 //! to do next and hold no token, code, verifier, secret or assertion.
+#![forbid(unsafe_code)]
 
 mod builder;
 mod client;

@@ -41,6 +41,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![forbid(unsafe_code)]
 
 mod cache;
 mod flights;

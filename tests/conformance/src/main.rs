@@ -3,6 +3,7 @@
 //!
 //! It knows no scenario. What it is given (credentials, calls to make) comes in the variable
 //! `MCP_CONFORMANCE_CONTEXT`; everything else is the library's own behaviour.
+#![forbid(unsafe_code)]
 
 mod browser;
 mod credentials;

@@ -1,4 +1,5 @@
 //! The whole way with servers of other people: `oidc-provider` issues, `fastmcp` verifies.
+#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod browser;

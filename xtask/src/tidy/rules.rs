@@ -27,6 +27,12 @@ const MACHINE_PATHS: &[&str] = &[
     concat!("/Us", "ers/"),
 ];
 
+/// Every root of a crate says so, except that of the one crate with an unsafe call in it.
+const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
+const MAY_BE_UNSAFE: &str = "crates/mcp-stdio/src/lib.rs";
+/// Where that call is.
+const UNSAFE_CALL: &str = "crates/mcp-stdio/src/parent_death.rs";
+
 /// What was found, each with its place.
 #[derive(Default)]
 pub(super) struct Found {
@@ -47,6 +53,7 @@ impl Found {
                 self.length(path, text);
                 self.bare_allow(path, text);
                 self.promises(path, text);
+                self.safety(path, text);
             }
             Some("md" | "toml" | "py" | "mjs" | "js" | "sh") => self.promises(path, text),
             _ => {}
@@ -84,6 +91,28 @@ impl Found {
             self.warnings.push(format!(
                 "{path}: {lines} lines: is there a second idea in it?"
             ));
+        }
+    }
+
+    /// No crate but one can have unsafe code, and that one says where.
+    fn safety(&mut self, path: &str, text: &str) {
+        let name = path.rsplit('/').next();
+        let is_root = matches!(name, Some("lib.rs" | "main.rs")) && path != MAY_BE_UNSAFE;
+        if is_root && !text.lines().any(|line| line == FORBID_UNSAFE) {
+            self.fault(
+                path,
+                1,
+                format_args!("a crate's root without `{FORBID_UNSAFE}`"),
+            );
+        }
+        for (number, line) in numbered(text).filter(|_| path != UNSAFE_CALL) {
+            if line.contains(concat!("unsafe", "_code")) && !line.contains(FORBID_UNSAFE) {
+                self.fault(
+                    path,
+                    number,
+                    format_args!("unsafe code is for {UNSAFE_CALL}"),
+                );
+            }
         }
     }
 
@@ -155,9 +184,11 @@ impl Found {
             let names_a_dependency = section.ends_with("dependencies")
                 && line.contains('=')
                 && line.starts_with(|c: char| c.is_alphanumeric());
+            // A crate that depends on itself, for its tests, names no version.
             let inherits = line.contains(".workspace = true")
                 || line.contains("workspace = true,")
-                || line.contains("workspace = true }");
+                || line.contains("workspace = true }")
+                || line.contains("{ path = \".\",");
             if names_a_dependency && !inherits {
                 self.fault(
                     path,

@@ -1,4 +1,5 @@
 //! A server in a child process: what it is given, what it says, how it ends.
+#![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
 
 #[cfg(test)]

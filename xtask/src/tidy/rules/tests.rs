@@ -47,6 +47,25 @@ fn an_allowance_is_a_fault() {
 }
 
 #[test]
+fn a_root_forbids_unsafe_code_but_for_one() {
+    let bare = "//! Job.\n";
+    let safe = "//! Job.\n#![forbid(unsafe_code)]\n";
+    for root in [
+        "crates/a/src/lib.rs",
+        "xtask/src/main.rs",
+        "crates/mcp-stdio/x/main.rs",
+    ] {
+        assert_eq!(faults(root, bare).len(), 1, "{root}");
+        assert!(faults(root, safe).is_empty(), "{root}");
+    }
+    assert!(faults("crates/mcp-stdio/src/lib.rs", bare).is_empty());
+    assert!(faults("crates/a/src/other.rs", bare).is_empty());
+    let expected = concat!("//! Job.\n#[expect(\n    unsafe", "_code,\n)]\n");
+    assert_eq!(faults("crates/a/src/other.rs", expected).len(), 1);
+    assert!(faults("crates/mcp-stdio/src/parent_death.rs", expected).is_empty());
+}
+
+#[test]
 fn a_promise_has_an_issue() {
     let promise = concat!("# TO", "DO later\n");
     assert_eq!(
@@ -72,6 +91,9 @@ fn a_manifest_inherits_versions_and_lints() {
     let good = "[package]\nversion.workspace = true\n[lints]\nworkspace = true\n[dependencies]\n\
                 a.workspace = true\nb = { workspace = true, features = [\"x\"] }\n";
     assert!(faults("crates/a/Cargo.toml", good).is_empty());
+    let itself = "[lints]\nworkspace = true\n[dev-dependencies]\n\
+                  a = { path = \".\", features = [\"x\"] }\n";
+    assert!(faults("crates/a/Cargo.toml", itself).is_empty());
     let bad = "[dependencies]\na = \"1\"\n";
     assert_eq!(faults("crates/a/Cargo.toml", bad).len(), 2);
     assert!(faults("Cargo.toml", bad).is_empty());
