@@ -381,6 +381,50 @@ async fn a_move_to_another_issuer_takes_nothing_along() {
 }
 
 #[tokio::test]
+async fn a_stored_token_needs_nobody_until_it_ends() {
+    let (server, other) = (AuthServer::start().await, AuthServer::start().await);
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+    let process = || {
+        oauth(&server)
+            .store(store.clone())
+            .clock(clock.shared())
+            .handler(Yes)
+            .build()
+    };
+    call(&resource(&server, &process()), &alice())
+        .await
+        .unwrap();
+    // The issuer is down; another process, many callers, one stored token.
+    let down = Reply::json(500, &json!({}));
+    for path in ["/prm", "/.well-known/oauth-authorization-server", "/token"] {
+        server.reply(path, down.clone());
+    }
+    let later = process();
+    let resource = Arc::new(self::resource(&server, &later));
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let resource = Arc::clone(&resource);
+            tokio::spawn(async move { call(&resource, &alice()).await })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+    assert_eq!(server.count("/prm"), 1);
+
+    // It has ended, and the server has moved: the old refresh token goes nowhere.
+    for path in ["/prm", "/.well-known/oauth-authorization-server", "/token"] {
+        server.relent(path);
+    }
+    server.resource_metadata(json!({"authorization_servers": [other.issuer()]}));
+    clock.advance(Duration::from_secs(4_000));
+    let _refused = call(&self::resource(&server, &process()), &alice()).await;
+    assert_eq!(server.count("/token"), 1);
+    assert_eq!(other.forms("/token")[0]["grant_type"], "authorization_code");
+}
+
+#[tokio::test]
 async fn a_projected_token_is_read_at_each_use() {
     let server = AuthServer::start().await;
     server.lifetime(60);
@@ -642,4 +686,25 @@ async fn no_secret_is_in_logs_or_errors() {
         assert!(!log.contains(&secret), "{secret} in the log");
         assert!(!told_all.contains(&secret), "{secret} in {told_all}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_oauth_is_told_apart() {
+    let server = AuthServer::start().await;
+    let absent = Reply::json(404, &json!({}));
+    for path in [
+        "/prm",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-authorization-server",
+        "/register",
+    ] {
+        server.reply(path, absent.clone());
+    }
+    server.challenge("realm=\"api\"");
+    let oauth = oauth(&server).handler(Yes).build();
+    let error = call(&resource(&server, &oauth), &alice())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(told(&error).contains("fixed token"), "{error:?}");
 }

@@ -23,6 +23,7 @@ use crate::wire::Wire;
 
 /// How long a begun authorization can be completed.
 const PENDING_LIFE: Duration = Duration::from_secs(600);
+const MAX_PENDING_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// One fetch: discovery, registration and the token request, each with a bound of its own.
 const FETCH_DEADLINE: Duration = Duration::from_secs(30);
 /// One fetch with a person in it.
@@ -200,9 +201,9 @@ impl OAuthBuilder {
         self
     }
 
-    /// How long a begun authorization can be completed. Default 10 minutes.
+    /// How long a begun authorization can be completed. Default 10 minutes, at most a day.
     pub fn pending_life(mut self, life: Duration) -> Self {
-        self.pending_life = life;
+        self.pending_life = life.min(MAX_PENDING_LIFE);
         self
     }
 

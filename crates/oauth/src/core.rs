@@ -129,7 +129,7 @@ impl Core {
         {
             return Ok((Some(known.client()), Some(known)));
         }
-        let registration = register(
+        let registered = register(
             &self.wire,
             server,
             self.client.name.as_deref(),
@@ -137,7 +137,15 @@ impl Core {
             self.grant.types(),
             self.client.method,
         )
-        .await?;
+        .await;
+        let registration = match registered {
+            Err(OAuthError::Refused { .. }) if !discovered.published => {
+                return Err(OAuthError::protocol(
+                    "the server demands authorization and says nowhere who gives it; if it takes a fixed token or key, configure that",
+                ));
+            }
+            registered => registered?,
+        };
         self.records
             .keep_registration(issuer, &registration)
             .await?;

@@ -27,6 +27,7 @@ mod dpop;
 mod error;
 mod flow;
 mod grant;
+mod granted;
 mod handler;
 mod jwt;
 mod key;

@@ -201,25 +201,9 @@ impl OAuth {
         patience: Duration,
         show: impl FnOnce(&AuthorizationPrompt),
     ) -> Result<Authorized, OAuthError> {
-        let session = self.session(principal);
-        let active = self.asked(&session).await?;
-        // A registration is for one redirect URL: listen there again if possible.
-        let known = self
-            .core
-            .records
-            .registration(&active.source.issuer)
+        let listener = self
+            .listen(principal, request.redirect_uri.as_deref())
             .await?;
-        let known = known.and_then(|known| known.redirect_uri.clone());
-        let listener = match &request.redirect_uri {
-            Some(uri) => LoopbackListener::bind_at(uri).await?,
-            None => match known {
-                Some(uri) => match LoopbackListener::bind_at(&uri).await {
-                    Ok(listener) => listener,
-                    Err(_) => LoopbackListener::bind(CALLBACK).await?,
-                },
-                None => LoopbackListener::bind(CALLBACK).await?,
-            },
-        };
         let request = request.redirect_uri(listener.redirect_uri());
         let prompt = self.begin(principal, request).await?;
         show(&prompt);
@@ -230,6 +214,33 @@ impl OAuth {
         let outcome = self.complete_for(principal, arrived.url()).await;
         arrived.answer(&outcome).await;
         outcome
+    }
+
+    /// Listens on this machine where an authorization of the principal can be answered to: at a
+    /// redirect URL of loopback, by default at the one that this program is registered with, or else
+    /// at a free port. For hosts that do the steps of [`login`](Self::login) themselves.
+    ///
+    /// # Errors
+    /// When the server or its authorization server cannot be asked, or the port cannot be had.
+    pub async fn listen(
+        &self,
+        principal: &Principal,
+        redirect_uri: Option<&str>,
+    ) -> Result<LoopbackListener, OAuthError> {
+        let session = self.session(principal);
+        let active = self.asked(&session).await?;
+        if let Some(uri) = redirect_uri.or(self.core.redirect_uri.as_deref()) {
+            return LoopbackListener::bind_at(uri).await;
+        }
+        // A registration is for one redirect URL: listen there again if possible.
+        let records = &self.core.records;
+        let known = records.registration(&active.source.issuer).await?;
+        if let Some(uri) = known.and_then(|known| known.redirect_uri.clone())
+            && let Ok(listener) = LoopbackListener::bind_at(&uri).await
+        {
+            return Ok(listener);
+        }
+        LoopbackListener::bind(CALLBACK).await
     }
 
     /// Waits until a user has typed the code of the device grant, asking as often as the server
@@ -248,7 +259,7 @@ impl OAuth {
         let discovered = active.source.metadata().await?;
         let wanted = active.source.wanted(&discovered, &[], &[]).await?;
         let clock = &self.core.clock;
-        let end = clock.now() + patience;
+        let end = clock.now().checked_add(patience);
         let mut show = Some(show);
         loop {
             let asked = crate::device::fetch(&active.source, &discovered, wanted.clone());
@@ -263,7 +274,7 @@ impl OAuth {
             }
             // Asking too early costs nothing: the source knows when it may.
             let next = clock.now() + Duration::from_secs(1);
-            if next >= end {
+            if end.is_some_and(|end| next >= end) {
                 return Err(OAuthError::unavailable(
                     "the user's answer (the code was not typed in time)",
                 ));

@@ -93,6 +93,19 @@ impl LoopbackListener {
     /// # Errors
     /// When the listener breaks.
     pub async fn callback(self, state: &str) -> Result<ArrivedCallback, OAuthError> {
+        self.arrival(Some(state)).await
+    }
+
+    /// Waits for the first callback of any authorization, so that one with a wrong state can be told
+    /// at once: whoever completes it believes nothing of it unasked. Has no deadline of its own.
+    ///
+    /// # Errors
+    /// When the listener breaks.
+    pub async fn first_callback(self) -> Result<ArrivedCallback, OAuthError> {
+        self.arrival(None).await
+    }
+
+    async fn arrival(self, state: Option<&str>) -> Result<ArrivedCallback, OAuthError> {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -115,11 +128,18 @@ impl LoopbackListener {
         }
     }
 
-    fn ours(&self, target: &str, state: &str) -> Option<String> {
+    fn ours(&self, target: &str, state: Option<&str>) -> Option<String> {
         let url = Url::parse(&self.redirect_uri).ok()?.join(target).ok()?;
         if url.path() != self.path {
             return None;
         }
+        let Some(state) = state else {
+            let answers = |name: &str| matches!(name, "state" | "code" | "error");
+            let mut names = url.query_pairs();
+            return names
+                .any(|(name, _)| answers(&name))
+                .then(|| url.clone().into());
+        };
         let callback = flow::read(url.as_str()).ok()?;
         (callback.state == state).then(|| url.into())
     }
@@ -220,6 +240,22 @@ mod tests {
         let page = browser.await.unwrap();
         assert!(page.contains("login failed") && !page.contains("canary"));
         assert!(page.contains("default-src 'none'"));
+    }
+
+    #[tokio::test]
+    async fn a_callback_with_another_state_is_handed_on_where_that_is_wanted() {
+        let listener = LoopbackListener::bind("/callback").await.unwrap();
+        let address = listener.listener.local_addr().unwrap();
+        let waiting = tokio::spawn(async move { listener.first_callback().await });
+        for target in ["/favicon.ico", "/callback", "/other?code=a&state=s"] {
+            let answer = get(address, target).await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{target}");
+        }
+        let browser = tokio::spawn(get(address, "/callback?code=a&state=other"));
+        let arrived = waiting.await.unwrap().unwrap();
+        assert!(arrived.url().ends_with("/callback?code=a&state=other"));
+        drop(arrived);
+        let _nothing_to_read = browser.await;
     }
 
     #[tokio::test]

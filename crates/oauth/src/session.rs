@@ -120,6 +120,11 @@ impl Session {
                 };
                 active.refreshing.credentials(request).await
             }
+            // What is stored has ended, and meanwhile the server has moved to another issuer.
+            Err(_) if active.source.moved() => {
+                let active = self.settle(false).await?;
+                active.refreshing.credentials(request).await
+            }
             outcome => outcome,
         };
         self.signed(credentials?, request)
@@ -161,11 +166,7 @@ impl Session {
     /// The tokens that are known, or that another process or an earlier one has stored.
     async fn stored(&self) -> Result<Option<Arc<Active>>, OAuthError> {
         if let Some(active) = self.active.load_full() {
-            if active.source.known().is_some() {
-                return Ok(Some(active));
-            }
-            // What is held has ended: before anything is refreshed, look who issues tokens now.
-            return self.settle(false).await.map(Some);
+            return Ok(Some(active));
         }
         let mut probed = self.settling.lock().await;
         if let Some(active) = self.active.load_full() {

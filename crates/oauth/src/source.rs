@@ -4,6 +4,7 @@ mod consent;
 mod machine;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -31,6 +32,7 @@ pub(crate) struct Source {
     pub(crate) state: Arc<State>,
     pub(crate) issuer: Arc<str>,
     discovered: ArcSwapOption<Discovered>,
+    moved: AtomicBool,
 }
 
 /// A source that a [`RefreshingToken`](mcp_core::auth::RefreshingToken) owns.
@@ -54,12 +56,18 @@ impl Source {
             state,
             issuer,
             discovered: ArcSwapOption::new(discovered),
+            moved: AtomicBool::new(false),
         }
     }
 
     /// The metadata, if it has been looked at.
     pub(crate) fn known(&self) -> Option<Arc<Discovered>> {
         self.discovered.load_full()
+    }
+
+    /// Whether the server was seen to have another issuer than this.
+    pub(crate) fn moved(&self) -> bool {
+        self.moved.load(Ordering::Relaxed)
     }
 
     pub(crate) fn learn(&self, discovered: Arc<Discovered>) {
@@ -77,7 +85,8 @@ impl Source {
             .discovered(false, hint, Some(&self.issuer))
             .await?;
         if found.issuer() != &*self.issuer {
-            // The next rejection settles it; a token of the old server is not refreshed meanwhile.
+            // A token of the old issuer is not refreshed: the session begins with the new one.
+            self.moved.store(true, Ordering::Relaxed);
             return Err(OAuthError::unavailable("the token's issuer"));
         }
         self.learn(Arc::clone(&found));

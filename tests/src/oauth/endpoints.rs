@@ -201,14 +201,14 @@ impl State {
                 }
                 scopes
             }
-            "refresh_token" => match self.refresh.remove(field("refresh_token")) {
-                Some(scopes) => scopes,
-                None => {
+            "refresh_token" => {
+                let Some(scopes) = self.refresh.remove(field("refresh_token")) else {
                     // Used twice: somebody has stolen it.
                     self.refresh.clear();
                     return Reply::error("invalid_grant", "the refresh token is used or unknown");
-                }
-            },
+                };
+                scopes
+            }
             "urn:ietf:params:oauth:grant-type:device_code" if !self.device_approved => {
                 return Reply::error("authorization_pending", "");
             }

@@ -1,5 +1,5 @@
 //! A real authorization server (npm `oidc-provider`, certified) and a real resource that trusts it
-//! (PyPI `fastmcp`).
+//! (`fastmcp`).
 
 use std::fmt;
 use std::process::Command;

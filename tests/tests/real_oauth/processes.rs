@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use mcp_auth::FileStore;
 use mcp_auth::time::{Clock, Instant, SystemClock};
+use mcp_oauth::SealedStore;
 use mcp_testbed::real::{FastMcpOAuthServer, OidcProvider};
 use serde_json::json;
 
@@ -93,10 +94,12 @@ async fn worker() {
 
 fn builder(url: &str, issuer: &str, directory: &Path) -> mcp_oauth::OAuthBuilder {
     let store = FileStore::new(directory.join("store")).unwrap();
+    let key = "test-key-0123456789-0123456789-0123456789".into();
+    let sealed = SealedStore::new(Arc::new(store), &key).unwrap();
     OAuth::builder(id(), HttpUrl::parse(url).unwrap())
         .redirect_uri(REDIRECT)
         .issuer(issuer)
-        .store(Arc::new(store))
+        .store(Arc::new(sealed))
 }
 
 /// The machine's clock, with the calendar ahead.
