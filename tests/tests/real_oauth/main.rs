@@ -1,6 +1,10 @@
 //! The whole way with servers of other people: `oidc-provider` issues, `fastmcp` verifies.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test's panic is its report"
+)]
 
 mod browser;
 mod processes;
@@ -247,7 +251,7 @@ async fn bound_tokens_are_proved_at_both_ends_with_nonces() {
         OAuth::builder(id(), url.clone())
             .redirect_uri(REDIRECT)
             .dpop(Dpop::Require)
-            .store(store.clone())
+            .store(Arc::clone(&store))
             .handler(Browser {
                 user: "alice".to_owned(),
             })
@@ -305,7 +309,7 @@ async fn a_login_listens_for_the_browser_and_registers_once() {
     for _ in 0..2 {
         let oauth = OAuth::builder(id(), HttpUrl::parse(&mcp.url()).unwrap())
             .issuer(provider.issuer())
-            .store(store.clone())
+            .store(Arc::clone(&store))
             .build();
         let page = tokio::sync::oneshot::channel();
         let authorized = oauth
