@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 use mcp_core::auth::Credentials;
-use mcp_core::wire::{Message, RpcError};
+use mcp_core::duplex::OpenRequest;
+use mcp_core::wire::Message;
 use mcp_core::{CallContext, Error, ErrorKind};
 use serde_json::value::RawValue;
 
@@ -59,11 +60,7 @@ pub(super) enum Step<T> {
     /// A request of the server's; what to POST back, when it is known at once.
     Respond(Vec<u8>),
     /// A request of the server's that a handler answers.
-    Ask {
-        id: Box<RawValue>,
-        method: String,
-        params: Option<Box<RawValue>>,
-    },
+    Ask(OpenRequest),
     /// Nothing to do.
     Next,
 }
@@ -365,25 +362,13 @@ impl<'m> Iterator for Messages<'m> {
 
 /// Whether the server wants input before it answers (2026-07-28, basic and basic/patterns/mrtr).
 fn needs_input(rpc: &Rpc<'_>, result: &RawValue) -> Result<bool, Error> {
-    #[derive(serde::Deserialize)]
-    struct Head<'a> {
-        #[serde(borrow, default, rename = "resultType")]
-        result_type: Option<std::borrow::Cow<'a, str>>,
-    }
-    let head: Head<'_> = match serde_json::from_str(result.get()) {
-        Ok(head) if result.get().starts_with('{') => head,
-        _ => return Err(Error::protocol("the result is not an object")),
-    };
-    match head.result_type.as_deref() {
-        None | Some("complete") => Ok(false),
-        Some("input_required") if rpc.may_need_input() => Ok(true),
-        Some("input_required") => Err(Error::protocol(
+    let needed = mcp_core::duplex::needs_input(result)?;
+    if needed && !rpc.may_need_input() {
+        return Err(Error::protocol(
             "the server asks for input where it may not",
-        )),
-        Some(_) => Err(Error::protocol(
-            "the result is of a type that was not offered",
-        )),
+        ));
     }
+    Ok(needed)
 }
 
 fn is_message(kind: &[u8]) -> bool {
@@ -396,6 +381,3 @@ fn no_answer(status: StatusCode) -> Error {
         status.as_u16()
     ))
 }
-
-/// Codes that are ours to send.
-pub(super) const METHOD_NOT_FOUND: i64 = RpcError::METHOD_NOT_FOUND;

@@ -5,21 +5,18 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{Method, header};
 use mcp_core::auth::Credentials;
-use mcp_core::duplex::InputRequest;
-use mcp_core::wire::{clean, encode_refusal, encode_result};
+use mcp_core::duplex::{Asked, Offer};
+use mcp_core::wire::clean;
 use mcp_core::{CallContext, Error, ProgressUpdate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Inner;
-use super::answer::{METHOD_NOT_FOUND, Reading, Step};
+use super::answer::{Reading, Step};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
 use super::session::SessionKey;
-
-/// JSON-RPC's code for a failure on the answering side.
-const INTERNAL_ERROR: i64 = -32603;
 
 impl Inner {
     pub(super) fn notified(
@@ -94,29 +91,16 @@ impl Inner {
         method: &str,
         params: Option<&RawValue>,
     ) -> Step<T> {
-        let response = match method {
-            "ping" => encode_result(id, &serde_json::Map::new()),
-            _ if self.offers(method) => {
-                return Step::Ask {
-                    id: id.to_owned(),
-                    method: method.to_owned(),
-                    params: params.map(ToOwned::to_owned),
-                };
-            }
-            _ => encode_refusal(id, METHOD_NOT_FOUND, "Method not found"),
-        };
-        response.map_or(Step::Next, Step::Respond)
+        match self.offer().asked(id, method, params) {
+            Asked::Answered(message) => Step::Respond(message),
+            Asked::Open(request) => Step::Ask(request),
+            _ => Step::Next,
+        }
     }
 
-    /// Whether the handler said that it can answer such a request.
-    pub(super) fn offers(&self, method: &str) -> bool {
-        let capability = match method {
-            "elicitation/create" => "elicitation",
-            "sampling/createMessage" => "sampling",
-            "roots/list" => "roots",
-            _ => return false,
-        };
-        self.input.is_some() && self.capabilities.get(capability).is_some()
+    /// What a server may ask.
+    pub(super) fn offer(&self) -> Offer<'_> {
+        Offer::new(self.input.as_ref(), &self.capabilities)
     }
 
     /// Answers the server's request on a POST of its own.
@@ -141,17 +125,7 @@ impl Inner {
         let body = match step {
             Step::Answer(_) | Step::Next => return Ok(()),
             Step::Respond(body) => body,
-            Step::Ask { id, method, params } => {
-                let Some(input) = &self.input else {
-                    return Ok(());
-                };
-                let request = InputRequest::new(&method, params.as_deref());
-                match input.answer(request, context).await {
-                    Ok(result) => encode_result(&id, &result)?,
-                    // Why it was not answered is for this side to know.
-                    Err(_) => encode_refusal(&id, INTERNAL_ERROR, "not answered")?,
-                }
-            }
+            Step::Ask(request) => request.answer(context).await?,
         };
         let exchange = Exchange {
             method: Method::POST,

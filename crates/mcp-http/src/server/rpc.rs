@@ -1,13 +1,11 @@
 //! One request, as often as it has to be written.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
+use mcp_core::duplex::Input;
 use mcp_core::wire::{RequestMeta, encode_request};
 use mcp_core::{Error, ToolCall};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// A request before it is written for one dialect, with one id.
@@ -26,14 +24,6 @@ pub(crate) enum Fields<'a> {
     Call(ToolCall<'a>),
     /// Anything.
     Object(&'a Map<String, Value>),
-}
-
-/// What a server asked for in the middle of a call, answered.
-#[derive(Debug, Default)]
-pub(crate) struct Input {
-    pub(crate) responses: Option<BTreeMap<String, Box<RawValue>>>,
-    /// Sent back byte for byte.
-    pub(crate) state: Option<Box<RawValue>>,
 }
 
 impl<'a> Rpc<'a> {

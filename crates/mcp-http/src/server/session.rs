@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mcp_core::auth::Principal;
+use mcp_core::duplex::Input;
 use mcp_core::wire::{RequestMeta, encode_notification};
 use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ServerInfo};
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
 use super::listen::listen;
-use super::rpc::{Input, Rpc};
+use super::rpc::Rpc;
 use super::stateless::{Capabilities, Implementation};
 
 /// How long a session waits for its listening stream; some servers say nothing until they have

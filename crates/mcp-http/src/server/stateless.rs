@@ -1,14 +1,12 @@
 //! The dialect of 2026-07-28: every request says everything.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method, header};
 use mcp_core::auth::time::Instant;
-use mcp_core::duplex::InputRequest;
-use mcp_core::wire::{RequestMeta, RpcError, ToolsPage, clean};
+use mcp_core::duplex::Input;
+use mcp_core::wire::{RequestMeta, RpcError, ToolsPage};
 use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolDefinition, Transport};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +16,7 @@ use super::answer::{Reading, Reply};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
-use super::rpc::{Fields, Input, Rpc};
+use super::rpc::{Fields, Rpc};
 
 /// How long a server that only asks to be asked again is left alone, times the round.
 const SHED_LOAD: Duration = Duration::from_millis(50);
@@ -50,7 +48,7 @@ impl Inner {
             {
                 Reply::Done(done) => return Ok(done),
                 Reply::NeedsInput(result) => {
-                    input = Box::pin(self.input(&result, context)).await?;
+                    input = Box::pin(self.offer().input(&result, context)).await?;
                 }
             }
             if input.responses.is_none() {
@@ -178,49 +176,6 @@ impl Inner {
             Reply::Done(discovery) => Ok(discovery),
             Reply::NeedsInput(_) => Err(Error::protocol("discovery asks for input").into()),
         }
-    }
-
-    /// What the result asks for, answered.
-    async fn input(&self, result: &RawValue, context: &CallContext) -> Result<Input, Error> {
-        #[derive(Deserialize)]
-        struct Wanted<'a> {
-            #[serde(borrow, default, rename = "inputRequests")]
-            requests: Option<BTreeMap<String, Asked<'a>>>,
-            #[serde(borrow, default, rename = "requestState")]
-            state: Option<&'a RawValue>,
-        }
-        #[derive(Deserialize)]
-        struct Asked<'a> {
-            #[serde(borrow)]
-            method: Cow<'a, str>,
-            #[serde(borrow, default)]
-            params: Option<&'a RawValue>,
-        }
-        let wanted: Wanted<'_> = serde_json::from_str(result.get())
-            .map_err(|error| Error::protocol_because("a request for input is malformed", error))?;
-        if wanted.requests.is_none() && wanted.state.is_none() {
-            return Err(Error::protocol(
-                "the tool asks for input and does not say which",
-            ));
-        }
-        let mut responses = wanted.requests.as_ref().map(|_| BTreeMap::new());
-        for (key, asked) in wanted.requests.into_iter().flatten() {
-            let Some(handler) = self.input.as_ref().filter(|_| self.offers(&asked.method)) else {
-                let method = clean(&asked.method, 64);
-                return Err(Error::protocol(format!(
-                    "the tool asks for input (`{method}`) that this client did not offer"
-                )));
-            };
-            let request = InputRequest::new(&asked.method, asked.params);
-            let answer = handler.answer(request, context).await?;
-            if let Some(responses) = &mut responses {
-                responses.insert(key, answer);
-            }
-        }
-        Ok(Input {
-            responses,
-            state: wanted.state.map(ToOwned::to_owned),
-        })
     }
 }
 

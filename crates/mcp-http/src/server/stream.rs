@@ -153,6 +153,11 @@ impl Inner {
             context.principal.clone(),
             queue,
         ));
+        tasks.spawn(answer_requests(
+            Arc::clone(&duplex),
+            context.principal.clone(),
+            self.limits.call_timeout,
+        ));
         tasks.spawn(tell_changes(Weak::clone(&self.this), duplex.tool_changes()));
         let stream = Stream {
             duplex,
@@ -255,6 +260,11 @@ async fn read(
     };
     tracing::debug!(error = %ended, "a stream ended");
     duplex.close(&ended);
+}
+
+/// Lets the handler answer what the server asks.
+async fn answer_requests(duplex: Arc<Duplex>, principal: Principal, limit: Duration) {
+    match duplex.answer_requests(&principal, limit).await {}
 }
 
 /// Hands on that the tools changed.
