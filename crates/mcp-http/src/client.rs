@@ -3,6 +3,7 @@
 mod builder;
 mod connect;
 mod failure;
+mod handshake;
 mod policy;
 pub(crate) mod redirect;
 mod request;
@@ -24,6 +25,7 @@ use mcp_core::{Error, Limits};
 
 pub use self::builder::HttpClientBuilder;
 pub use self::failure::SendError;
+pub use self::handshake::Handshake;
 pub use self::policy::AddressPolicy;
 pub use self::request::{HttpRequest, UrlSource};
 pub use self::resolve::Resolve;

@@ -15,7 +15,7 @@ mod server;
 mod sse;
 
 pub use client::{
-    AddressPolicy, HttpClient, HttpClientBuilder, HttpRequest, HttpResponse, HttpUrl, Resolve,
+    AddressPolicy, Handshake, HttpClient, HttpClientBuilder, HttpRequest, HttpResponse, HttpUrl, Resolve,
     SendError, UrlSource,
 };
 #[cfg(feature = "rmcp")]

@@ -42,22 +42,7 @@ impl SendError {
     pub(crate) fn from_hyper(url: &HttpUrl, error: hyper_util::client::legacy::Error) -> Self {
         let peer = || url.peer().to_owned();
         if let Some(failure) = find::<ConnectFailure>(&error) {
-            let failure: Error = match failure {
-                ConnectFailure::Refused(reason) => url.refused(reason),
-                ConnectFailure::Timeout(after) => Error::timeout(*after, "connecting"),
-                ConnectFailure::Setup(error) => error.clone(),
-                ConnectFailure::Tls(cause) => Failure::Tls {
-                    peer: peer(),
-                    source: Some(Arc::new(Cause::new(&**cause))),
-                }
-                .into(),
-                ConnectFailure::Tcp(cause) => Failure::Connect {
-                    peer: peer(),
-                    source: Some(Arc::new(Cause::new(&**cause))),
-                }
-                .into(),
-            };
-            return Self::refused(failure);
+            return Self::refused(failure.at(url));
         }
         // Cancelled: the connection was gone before the request was taken for writing.
         let unsent = error.is_connect()
@@ -80,6 +65,28 @@ impl SendError {
             error: error.into(),
             maybe_received: !unsent,
             cause: Some(cause),
+        }
+    }
+}
+
+impl ConnectFailure {
+    /// As callers see it.
+    pub(crate) fn at(&self, url: &HttpUrl) -> Error {
+        let peer = || url.peer().to_owned();
+        match self {
+            Self::Refused(reason) => url.refused(reason),
+            Self::Timeout(after) => Error::timeout(*after, "connecting"),
+            Self::Setup(error) => error.clone(),
+            Self::Tls(cause) => Failure::Tls {
+                peer: peer(),
+                source: Some(Arc::new(Cause::new(&**cause))),
+            }
+            .into(),
+            Self::Tcp(cause) => Failure::Connect {
+                peer: peer(),
+                source: Some(Arc::new(Cause::new(&**cause))),
+            }
+            .into(),
         }
     }
 }
