@@ -69,6 +69,21 @@ pub trait CredentialProvider: Debug + Send + Sync {
         let _ = (request, nonce);
     }
 
+    /// Told that the principal of the request logs out of its server: what is kept of that principal
+    /// alone (a token in memory or in a store) is given up, and revoked where that is possible.
+    /// Whoever has one credential for everybody, or keeps nothing, has nothing to do, which is the
+    /// default.
+    ///
+    /// # Errors
+    /// When something could not be given up; as much as could be was.
+    fn logged_out<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<(), CredentialError>> {
+        let _ = request;
+        MaybeReady::ready(Ok(()))
+    }
+
     /// The names of the headers that every answer will have, as far as they are known before any
     /// answer: a combination finds its conflicts with them when it is made. The default knows none.
     fn header_names(&self) -> Vec<HeaderName> {
@@ -96,6 +111,13 @@ impl<P: CredentialProvider + ?Sized> CredentialProvider for Arc<P> {
 
     fn nonce(&self, request: CredentialRequest<'_>, nonce: &HeaderValue) {
         (**self).nonce(request, nonce);
+    }
+
+    fn logged_out<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<(), CredentialError>> {
+        (**self).logged_out(request)
     }
 
     fn header_names(&self) -> Vec<HeaderName> {

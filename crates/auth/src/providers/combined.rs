@@ -142,6 +142,18 @@ impl CredentialProvider for Combined {
         self.second.nonce(request, nonce);
     }
 
+    fn logged_out<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<(), CredentialError>> {
+        self.last.store(None);
+        MaybeReady::new(async move {
+            let first = self.first.logged_out(request).await;
+            let second = self.second.logged_out(request).await;
+            first.and(second)
+        })
+    }
+
     fn header_names(&self) -> Vec<HeaderName> {
         let mut names = self.first.header_names();
         names.extend(self.second.header_names());

@@ -253,6 +253,21 @@ impl CredentialProvider for PerPrincipal {
             provider.nonce(request, nonce);
         }
     }
+
+    /// Forgets the user at this server. The user's provider is told, and made for it if it is not
+    /// there: what is kept in a store goes as well.
+    fn logged_out<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<(), CredentialError>> {
+        let key = (request.server, request.principal);
+        let known = self.write().entries.remove(&key as &dyn Pair);
+        let provider = match known {
+            Some(entry) => Ok(entry.provider),
+            None => panics::caught(|| (self.make)(request.server, request.principal)),
+        };
+        MaybeReady::new(async move { provider?.logged_out(request).await })
+    }
 }
 
 impl fmt::Debug for PerPrincipal {

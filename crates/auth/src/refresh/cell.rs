@@ -57,7 +57,8 @@ struct Flight<W> {
     /// Credentials that were refused while this flight was on its way: it may have begun before,
     /// so if it brings just those, it does not count.
     void: Option<Fingerprint>,
-    /// Somebody put in other credentials meanwhile, which count more than what this brings.
+    /// Somebody put in other credentials meanwhile, or took them away: that counts more than what
+    /// this brings.
     superseded: bool,
 }
 
@@ -226,10 +227,12 @@ impl<W: Clone> Cell<W> {
         // A flight that was given up as lost may still come home; what it brings is good.
         let flight = state.flight.take_if(|flight| flight.id == id);
         let reason = flight.as_ref().map(|flight| flight.reason);
-        if flight.as_ref().is_some_and(|flight| flight.superseded)
-            && let Some(held) = self.slot.get()
-        {
-            return (Outcome::Fresh(held.credentials), Duration::ZERO);
+        if flight.as_ref().is_some_and(|flight| flight.superseded) {
+            let outcome = match self.slot.get() {
+                Some(held) => Outcome::Fresh(held.credentials),
+                None => Outcome::Void,
+            };
+            return (outcome, Duration::ZERO);
         }
         match result {
             Ok((credentials, life)) => {
@@ -291,6 +294,19 @@ impl<W: Clone> Cell<W> {
             life,
             stuck_until: None,
         }));
+    }
+
+    /// Holds nothing any more, and takes nothing over from a fetch that is under way.
+    pub(crate) fn clear(&self) {
+        let mut state = self.state();
+        if let Some(flight) = &mut state.flight {
+            flight.superseded = true;
+        }
+        state.failure = None;
+        state.failures = 0;
+        state.scopes.clear();
+        state.last = None;
+        self.slot.set(None);
     }
 
     fn state(&self) -> MutexGuard<'_, State<W>> {

@@ -135,6 +135,11 @@ impl Engine {
         self.cell.replace(credentials, life);
     }
 
+    /// Holds nothing any more, and takes nothing over from a fetch that is under way.
+    pub(crate) fn clear(&self) {
+        self.cell.clear();
+    }
+
     async fn recover(
         &self,
         refused: Fingerprint,

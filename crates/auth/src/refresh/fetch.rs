@@ -8,7 +8,8 @@ use super::windows::{Life, Windows};
 use crate::store::{Expected, Lease, Revision, Save, Saved, SharedStore, StoredToken, TokenKey};
 use crate::time::SharedClock;
 use crate::{
-    AuthorizationRequired, CredentialError, Credentials, Token, TokenContext, TokenSource,
+    AuthorizationRequired, CredentialError, Credentials, Principal, Token, TokenContext,
+    TokenSource,
 };
 
 /// How often to look whether the process that has the lease is done: at first after this…
@@ -78,6 +79,27 @@ impl TokenFetch {
             self.put(held);
         }
         Ok(accepted)
+    }
+
+    /// Whether the store has it under a key of this principal's.
+    pub(super) fn is_kept_for(&self, principal: &Principal) -> bool {
+        let store = self.store.as_ref();
+        store.is_some_and(|(_, key)| key.principal() == principal)
+    }
+
+    /// Forgets the token, in the store and here. A fetch that is under way does not bring it back:
+    /// it finds that the store holds something else than it expects.
+    pub(super) async fn delete(&self) -> Result<(), CredentialError> {
+        {
+            let mut latest = self.latest();
+            latest.held = None;
+            latest.replaced += 1;
+        }
+        if let Some((store, key)) = &self.store {
+            store.delete(key).await?;
+        }
+        self.latest().held = None;
+        Ok(())
     }
 
     async fn fetch_alone(&self, context: FetchContext) -> Result<Fetched, CredentialError> {

@@ -157,6 +157,22 @@ impl CredentialProvider for RefreshingToken {
         self.engine.rejected(rejection)
     }
 
+    /// Deletes the stored token if it is this principal's, and holds none any more. A token under
+    /// another principal's key, or without a store, is not one principal's alone.
+    fn logged_out<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<(), CredentialError>> {
+        if !self.fetch.is_kept_for(request.principal) {
+            return MaybeReady::ready(Ok(()));
+        }
+        MaybeReady::new(async move {
+            let deleted = self.fetch.delete().await;
+            self.engine.clear();
+            deleted
+        })
+    }
+
     fn header_names(&self) -> Vec<HeaderName> {
         vec![http::header::AUTHORIZATION]
     }
