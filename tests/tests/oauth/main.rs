@@ -1,4 +1,5 @@
 //! What hostile or broken authorization servers do, and what must hold (the list of threats, B and E).
+#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod callbacks;

@@ -84,3 +84,27 @@ async fn no_secret_is_in_logs_or_errors() {
         assert!(!told_all.contains(&secret), "{secret} in {told_all}");
     }
 }
+
+#[test]
+fn settings_print_no_secret() {
+    let canary = || SecretRef::literal("canary-secret");
+    let url = HttpUrl::parse("https://mcp.test/mcp?key=canary").unwrap();
+    let enterprise = Enterprise::new("https://idp.test/token", "idp", canary())
+        .client_secret(canary())
+        .private_key(canary());
+    let builder = OAuth::builder(id(), url)
+        .client_id("known")
+        .client_secret(canary())
+        .private_key(canary())
+        .grant(Grant::Enterprise(enterprise));
+    let mut shown = format!("{builder:?} {builder:#?}");
+    let oauth = builder.build();
+    let _ = write!(shown, "{oauth:?} {oauth:#?}");
+    for grant in [
+        Grant::JwtBearer(Arc::new(canary())),
+        Grant::TokenExchange(TokenExchange::new(canary())),
+    ] {
+        let _ = write!(shown, "{grant:?}");
+    }
+    assert!(!shown.contains("canary"), "{shown}");
+}
