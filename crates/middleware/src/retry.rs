@@ -285,15 +285,15 @@ mod tests {
             vec![Answer::Sent(error.into())]
         };
         let safe = || Retry::new(1).safe_tool("s", "t");
-        let took = async |retry: Retry, seconds| {
+        let timed = async |retry: Retry, seconds| {
             let began = Instant::now();
             let (outcome, calls) = run(retry, json!({}), asks(seconds)).await;
             (outcome.is_ok(), calls, began.elapsed().as_secs())
         };
-        assert_eq!(took(safe(), 20).await, (true, 2, 20));
+        assert_eq!(timed(safe(), 20).await, (true, 2, 20));
         // Longer than is obeyed: the caller hears at once, and how long.
         let hasty = safe().obeying(Duration::from_secs(10));
-        assert_eq!(took(hasty, 20).await, (false, 1, 0));
+        assert_eq!(timed(hasty, 20).await, (false, 1, 0));
         // A call without a deadline of its own is not held up either.
         let server = Scripted::new("s", asks(3_600));
         let tool = server.tool(&json!({})).with_middleware(safe());
@@ -303,6 +303,6 @@ mod tests {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(3_600)));
         assert_eq!(began.elapsed(), Duration::ZERO);
         // What is not safe to repeat is not repeated because a server names a time.
-        assert_eq!(took(Retry::new(1), 1).await, (false, 1, 0));
+        assert_eq!(timed(Retry::new(1), 1).await, (false, 1, 0));
     }
 }

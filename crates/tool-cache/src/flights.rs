@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use mcp_core::auth::time::Instant;
 use parking_lot::Mutex;
 
 use crate::CacheKey;
@@ -11,15 +13,37 @@ use crate::CacheKey;
 /// Whether what was loaded may be given to others. Shared by a load and the entry it makes, so that
 /// there is no moment at which an entry exists and cannot be voided.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Validity(Arc<AtomicBool>);
+pub(crate) struct Validity(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    void: AtomicBool,
+    /// Until then nobody refreshes it: somebody is at it, or has just failed.
+    no_refresh_before: Mutex<Option<Instant>>,
+}
 
 impl Validity {
     pub(crate) fn void(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.void.store(true, Ordering::Release);
     }
 
     pub(crate) fn holds(&self) -> bool {
-        !self.0.load(Ordering::Acquire)
+        !self.0.void.load(Ordering::Acquire)
+    }
+
+    /// Whether the caller is the one who refreshes; for so long at most.
+    pub(crate) fn begin_refresh(&self, now: Instant, at_most: Duration) -> bool {
+        let mut before = self.0.no_refresh_before.lock();
+        if before.is_some_and(|before| now < before) {
+            return false;
+        }
+        *before = now.checked_add(at_most);
+        true
+    }
+
+    /// Nobody refreshes for so long.
+    pub(crate) fn pause_refresh(&self, now: Instant, pause: Duration) {
+        *self.0.no_refresh_before.lock() = now.checked_add(pause);
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

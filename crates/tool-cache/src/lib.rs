@@ -43,11 +43,21 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod builder;
 mod cache;
+mod entry;
+mod epochs;
 mod flights;
 mod key;
+mod mode;
+mod refreshes;
 mod stats;
+mod store;
+mod watch;
 
-pub use cache::{ToolCache, ToolCacheBuilder};
+pub use builder::ToolCacheBuilder;
+pub use cache::ToolCache;
 pub use key::CacheKey;
+pub use mode::CacheMode;
 pub use stats::CacheStats;
+pub use watch::CacheWatch;

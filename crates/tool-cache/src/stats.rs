@@ -6,16 +6,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Answers that were there.
+    /// Answers that were there and fresh.
     pub hits: u64,
-    /// Answers that were not, those that waited for somebody else's load among them.
+    /// Those of the hits that were failures, remembered for a moment.
+    pub negative_hits: u64,
+    /// Answers that were past their time and given all the same.
+    pub stale: u64,
+    /// Answers that were not there.
     pub misses: u64,
+    /// Those of the misses that waited for somebody else's load.
+    pub waits: u64,
+    /// Answers of servers that the cache was told to stay out of.
+    pub bypasses: u64,
     /// Answers made of a list that its server calls public, without asking the server.
     pub shared: u64,
     /// Lists asked of servers.
     pub loads: u64,
     /// Lists that could not be had.
     pub failures: u64,
+    /// Lists asked of servers in the background, failed ones among them.
+    pub refreshes: u64,
+    /// Sets dropped by an invalidation.
+    pub invalidations: u64,
     /// Sets dropped for want of room.
     pub evictions: u64,
     /// Sets that are kept now, as far as is known; those past their time may be among them.
@@ -25,6 +37,12 @@ pub struct CacheStats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) hits: AtomicU64,
+    pub(crate) negative_hits: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) waits: AtomicU64,
+    pub(crate) bypasses: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
+    pub(crate) invalidations: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) shared: AtomicU64,
     pub(crate) loads: AtomicU64,
@@ -34,13 +52,20 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn read(&self, entries: u64) -> CacheStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheStats {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-            shared: self.shared.load(Ordering::Relaxed),
-            loads: self.loads.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
-            evictions: self.evictions.load(Ordering::Relaxed),
+            hits: read(&self.hits),
+            negative_hits: read(&self.negative_hits),
+            stale: read(&self.stale),
+            misses: read(&self.misses),
+            waits: read(&self.waits),
+            bypasses: read(&self.bypasses),
+            shared: read(&self.shared),
+            loads: read(&self.loads),
+            failures: read(&self.failures),
+            refreshes: read(&self.refreshes),
+            invalidations: read(&self.invalidations),
+            evictions: read(&self.evictions),
             entries,
         }
     }

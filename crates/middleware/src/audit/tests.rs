@@ -231,7 +231,7 @@ async fn who_decided_is_recorded() {
 fn the_shape_of_the_line_is_the_documented_one() {
     let record = AuditRecord {
         version: AuditRecord::VERSION,
-        at: std::time::UNIX_EPOCH + Duration::from_millis(1_700_000_000_000),
+        at: std::time::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
         principal: Principal::in_tenant("acme", "alice").unwrap(),
         server: mcp_core::ServerId::new("github").unwrap(),
         tool: "gh_search".to_owned(),
@@ -248,7 +248,7 @@ fn the_shape_of_the_line_is_the_documented_one() {
         trace_id: None,
     };
     let line = concat!(
-        r#"{"version":1,"at_unix_ms":1700000000000,"tenant":"acme","user":"alice","#,
+        r#"{"version":1,"at_unix_ms":1700000000123,"tenant":"acme","user":"alice","#,
         r#""server":"github","tool":"gh_search","param_model":"MCP_search_Input","#,
         r#""credentials":null,"decision":"denied","decided_by":"Approval","outcome":"denied","#,
         r#""error_kind":"denied","duration_ms":14.432,"attempts":0,"trace_id":null}"#

@@ -1,10 +1,17 @@
 //! What two users and a clock can do to a cache.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+mod invalidation;
+mod life;
+mod sharing;
+mod stale;
 
-use mcp_core::auth::Fingerprint;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
 use mcp_core::{
-    BoxFuture, Failure, ServerInfo, ToolCall, ToolDefinition, ToolOutput, ToolServer, Transport,
+    BoxFuture, CacheScope, ErrorKind, Failure, ServerInfo, ToolCall, ToolDefinition, ToolOutput,
+    ToolServer, Transport,
 };
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -20,7 +27,10 @@ struct Lister {
     scope: CacheScope,
     /// Lists wait for a permit.
     gate: Option<Semaphore>,
-    failures_left: AtomicU64,
+    /// The next lists fail so.
+    failures: Mutex<Vec<Failure>>,
+    /// Calls are refused.
+    refuses: AtomicBool,
 }
 
 impl Lister {
@@ -31,8 +41,16 @@ impl Lister {
             ttl: None,
             scope: CacheScope::Private,
             gate: None,
-            failures_left: AtomicU64::new(0),
+            failures: Mutex::default(),
+            refuses: AtomicBool::new(false),
         }
+    }
+
+    /// Its next list fails because nobody is there.
+    fn fails_once(&self) {
+        let peer = "nowhere".to_owned();
+        let failure = Failure::Connect { peer, source: None };
+        self.failures.lock().unwrap().push(failure);
     }
 
     fn lists(&self) -> usize {
@@ -64,14 +82,8 @@ impl ToolServer for Lister {
                     .bound(Duration::from_secs(600), "listing", work)
                     .await?;
             }
-            let fail = |left: u64| left.checked_sub(1);
-            if self
-                .failures_left
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fail)
-                .is_ok()
-            {
-                let peer = "nowhere".to_owned();
-                return Err(Failure::Connect { peer, source: None }.into());
+            if let Some(failure) = self.failures.lock().unwrap().pop() {
+                return Err(failure.into());
             }
             let mut listing = ToolListing::new(ServerInfo::default());
             let name = format!("tool_of_{}", context.principal.user());
@@ -88,7 +100,13 @@ impl ToolServer for Lister {
         _call: ToolCall<'a>,
         context: &'a CallContext,
     ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok(context.principal.to_string().into()) })
+        Box::pin(async {
+            if self.refuses.load(Ordering::SeqCst) {
+                let detail = String::new();
+                return Err(Failure::Forbidden { detail }.into());
+            }
+            Ok(context.principal.to_string().into())
+        })
     }
 }
 
@@ -113,333 +131,4 @@ async fn load(cache: &ToolCache, server: &Arc<Lister>, name: &str) -> Result<Str
     let tool = set.iter().next().unwrap();
     assert_eq!(tool.principal(), Some(&who(name)));
     Ok(tool.name().to_owned())
-}
-
-#[tokio::test]
-async fn users_never_share_an_entry() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
-    for _ in 0..3 {
-        for name in ["alice", "bob"] {
-            let tool = load(&cache, &server, name).await.unwrap();
-            assert_eq!(tool, format!("tool_of_{name}"));
-        }
-    }
-    assert_eq!(server.lists(), 2);
-    // Another token of the same user is another entry: it may see other tools.
-    let context = CallContext::new(who("alice"));
-    let other = token("alice-reader");
-    cache
-        .get_or_load(&builder(&server, "alice"), &other, &context)
-        .await
-        .unwrap();
-    assert_eq!(server.lists(), 3);
-    let stats = cache.stats();
-    assert_eq!((stats.hits, stats.misses, stats.loads), (4, 3, 3));
-}
-
-#[test]
-fn no_choice_of_names_makes_two_keys_one() {
-    let server = ServerId::new("s").unwrap();
-    let none = Fingerprint::anonymous();
-    let key = |tenant: &str, user: &str| {
-        let principal = Principal::in_tenant(tenant, user).unwrap();
-        CacheKey::new(server.clone(), principal, none)
-    };
-    assert_ne!(key("c", "a:b"), key("b:c", "a"));
-    assert_ne!(
-        key("a", "b"),
-        CacheKey::new(server.clone(), who("b@a"), none)
-    );
-    let elsewhere = CacheKey::new(ServerId::new("s2").unwrap(), who("b"), none);
-    assert_ne!(CacheKey::new(server, who("b"), none), elsewhere);
-    assert!(!format!("{elsewhere:?}").contains("test-token"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_shortest_life_counts() {
-    let lives = |ttl: Option<u64>, expires: Option<u64>| async move {
-        let mut server = Lister::new();
-        server.ttl = ttl.map(Duration::from_secs);
-        let server = Arc::new(server);
-        let cache = ToolCache::builder().ttl(Duration::from_secs(60)).build();
-        let mut credentials = Credentials::builder().bearer("test-token-alice").unwrap();
-        if let Some(seconds) = expires {
-            credentials = credentials.expires_at(Instant::now() + Duration::from_secs(seconds));
-        }
-        let credentials = credentials.build().unwrap();
-        let context = CallContext::new(who("alice"));
-        let made = builder(&server, "alice");
-        let load = || cache.get_or_load(&made, &credentials, &context);
-        load().await.unwrap();
-        let began = Instant::now();
-        loop {
-            load().await.unwrap();
-            if server.lists() > 1 {
-                return began.elapsed().as_secs();
-            }
-            tokio::time::advance(Duration::from_secs(1)).await;
-        }
-    };
-    assert_eq!(lives(None, None).await, 60);
-    assert_eq!(lives(Some(10), None).await, 10);
-    assert_eq!(lives(Some(600), Some(20)).await, 20);
-    assert_eq!(lives(Some(10), Some(20)).await, 10);
-    assert_eq!(lives(Some(0), None).await, 0);
-}
-
-#[tokio::test]
-async fn many_callers_share_one_load() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(0));
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
-    let callers: Vec<_> = (0..200)
-        .map(|_| {
-            let (cache, server) = (cache.clone(), Arc::clone(&server));
-            tokio::spawn(async move { load(&cache, &server, "alice").await })
-        })
-        .collect();
-    while server.lists() == 0 {
-        tokio::task::yield_now().await;
-    }
-    server.gate.as_ref().unwrap().add_permits(1);
-    for caller in callers {
-        assert_eq!(caller.await.unwrap().unwrap(), "tool_of_alice");
-    }
-    assert_eq!(server.lists(), 1);
-}
-
-#[tokio::test]
-async fn a_failure_is_shared_and_not_kept() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(0));
-    server.failures_left = AtomicU64::new(1);
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
-    let (first, second, ()) = tokio::join!(
-        load(&cache, &server, "alice"),
-        load(&cache, &server, "alice"),
-        async {
-            tokio::task::yield_now().await;
-            server.gate.as_ref().unwrap().add_permits(1);
-        }
-    );
-    assert_eq!(first.unwrap_err().kind(), ErrorKind::Connect);
-    assert_eq!(second.unwrap_err().kind(), ErrorKind::Connect);
-    assert_eq!(server.lists(), 1);
-    server.gate.as_ref().unwrap().add_permits(1);
-    assert!(load(&cache, &server, "alice").await.is_ok());
-    assert_eq!(cache.stats().failures, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failure_is_remembered_briefly_where_asked_for() {
-    let mut server = Lister::new();
-    server.failures_left = AtomicU64::new(1);
-    let server = Arc::new(server);
-    let cache = ToolCache::builder()
-        .negative_ttl(Duration::from_secs(2))
-        .build();
-    assert!(load(&cache, &server, "alice").await.is_err());
-    assert!(load(&cache, &server, "alice").await.is_err());
-    assert_eq!(server.lists(), 1);
-    tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(load(&cache, &server, "alice").await.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn somebody_elses_cancellation_is_not_mine() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(0));
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
-    let made = builder(&server, "alice");
-    // One who is dropped, one who is cancelled by token, and one who goes on.
-    let (deadline, patient) = (
-        CallContext::new(who("alice")).with_cancellation(cancelled_soon()),
-        CallContext::new(who("alice")),
-    );
-    let credentials = token("alice");
-    let dropped = Box::pin(cache.get_or_load(&made, &credentials, &patient));
-    let soon = tokio::time::timeout(Duration::from_millis(1), dropped);
-    let (dropped, cancelled, fine, ()) = tokio::join!(
-        soon,
-        cache.get_or_load(&made, &credentials, &deadline),
-        cache.get_or_load(&made, &credentials, &patient),
-        async {
-            while server.lists() < 3 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            server.gate.as_ref().unwrap().add_permits(1);
-        }
-    );
-    assert!(dropped.is_err());
-    assert_eq!(cancelled.unwrap_err().kind(), ErrorKind::Cancelled);
-    assert_eq!(fine.unwrap().len(), 1);
-}
-
-fn cancelled_soon() -> tokio_util::sync::CancellationToken {
-    let token = tokio_util::sync::CancellationToken::new();
-    let later = token.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        later.cancel();
-    });
-    token
-}
-
-#[tokio::test]
-async fn a_load_in_flight_at_an_invalidation_is_not_kept() {
-    for by in 0..5 {
-        let mut server = Lister::new();
-        server.gate = Some(Semaphore::new(0));
-        server.scope = CacheScope::Public;
-        let (cache, server) = (ToolCache::new(), Arc::new(server));
-        let (loaded, ()) = tokio::join!(load(&cache, &server, "alice"), async {
-            tokio::task::yield_now().await;
-            assert_eq!(server.lists(), 1);
-            let (alice, id) = (who("alice"), ServerId::new("s").unwrap());
-            match by {
-                0 => cache.invalidate_principal(&alice).await,
-                1 => cache.invalidate_principal_at(&alice, &id).await,
-                2 => cache.invalidate_server(&id).await,
-                3 => cache.invalidate_all().await,
-                _ => {
-                    let print = token("alice").fingerprint();
-                    cache.invalidate(&CacheKey::new(id, alice, print)).await;
-                }
-            }
-            server.gate.as_ref().unwrap().add_permits(1);
-        });
-        assert!(loaded.is_ok());
-        server.gate.as_ref().unwrap().add_permits(1);
-        assert!(load(&cache, &server, "alice").await.is_ok());
-        assert_eq!(server.lists(), 2, "way {by}");
-    }
-}
-
-#[tokio::test]
-async fn an_invalidation_takes_what_it_names() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
-    for name in ["alice", "bob"] {
-        load(&cache, &server, name).await.unwrap();
-    }
-    cache.invalidate_principal(&who("alice")).await;
-    load(&cache, &server, "bob").await.unwrap();
-    assert_eq!(server.lists(), 2);
-    load(&cache, &server, "alice").await.unwrap();
-    assert_eq!(server.lists(), 3);
-    cache
-        .invalidate_principal_at(&who("bob"), &ServerId::new("elsewhere").unwrap())
-        .await;
-    load(&cache, &server, "bob").await.unwrap();
-    assert_eq!(server.lists(), 3);
-    cache.invalidate_server(&ServerId::new("s").unwrap()).await;
-    for name in ["alice", "bob"] {
-        load(&cache, &server, name).await.unwrap();
-    }
-    assert_eq!(server.lists(), 5);
-}
-
-#[tokio::test(start_paused = true)]
-async fn public_lists_are_shared_and_bindings_are_not() {
-    let mut server = Lister::new();
-    server.scope = CacheScope::Public;
-    server.ttl = Some(Duration::from_secs(10));
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
-    load(&cache, &server, "alice").await.unwrap();
-    // His list is hers; `load` sees to it that the tools are bound to him, and here they are called.
-    assert_eq!(load(&cache, &server, "bob").await.unwrap(), "tool_of_alice");
-    assert_eq!((server.lists(), cache.stats().shared), (1, 1));
-    let own = Arc::new(Lister::new());
-    let his = builder(&own, "carol");
-    let context = CallContext::new(who("carol"));
-    let set = cache
-        .get_or_load(&his, &token("carol"), &context)
-        .await
-        .unwrap();
-    let output = set.iter().next().unwrap().call(()).await.unwrap();
-    assert_eq!(output.text(), "carol");
-    assert!(Arc::ptr_eq(
-        his.server(),
-        &(Arc::clone(&own) as Arc<dyn ToolServer>)
-    ));
-    assert_eq!((server.lists(), own.lists()), (1, 0));
-    // The list is as old for him as it is for her.
-    tokio::time::advance(Duration::from_secs(10)).await;
-    load(&cache, &server, "bob").await.unwrap();
-    assert_eq!(server.lists(), 2);
-}
-
-#[tokio::test]
-async fn a_hit_is_bound_as_the_caller_binds() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
-    load(&cache, &server, "alice").await.unwrap();
-    let context = CallContext::new(who("alice"));
-    let stop = mcp_adapter::MiddlewareStack::new().with(Stop);
-    let strict = builder(&server, "alice").middleware_stack(&stop);
-    let set = cache
-        .get_or_load(&strict, &token("alice"), &context)
-        .await
-        .unwrap();
-    assert_eq!(server.lists(), 1);
-    let error = set.iter().next().unwrap().call(()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Denied);
-    // Other names or a choice of tools are another set.
-    let prefixed = builder(&server, "alice").prefix("x_");
-    let set = cache
-        .get_or_load(&prefixed, &token("alice"), &context)
-        .await
-        .unwrap();
-    assert_eq!(set.iter().next().unwrap().name(), "x_tool_of_alice");
-    assert_eq!(server.lists(), 2);
-}
-
-#[derive(Debug)]
-struct Stop;
-
-impl mcp_adapter::Middleware for Stop {
-    fn before_tool_call<'a>(
-        &'a self,
-        call: &'a mut mcp_adapter::ToolInvocation<'_>,
-    ) -> mcp_core::auth::MaybeReady<'a, Result<mcp_adapter::Flow, Error>> {
-        mcp_core::auth::MaybeReady::ready(Err(call.denied_by(self, "stopped")))
-    }
-}
-
-#[tokio::test]
-async fn many_users_seen_once_take_bounded_room() {
-    let cache = ToolCache::builder().capacity(100).build();
-    let server = Arc::new(Lister::new());
-    for n in 0..5_000 {
-        load(&cache, &server, &format!("user{n}")).await.unwrap();
-    }
-    cache.0.entries.run_pending_tasks().await;
-    let stats = cache.stats();
-    assert!(stats.entries <= 100, "{stats:?}");
-    assert!(stats.evictions > 0);
-    assert!(cache.0.flights.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn interleaved_users_never_see_each_other() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
-    let users: Vec<_> = (0..8)
-        .map(|user| {
-            let (cache, server) = (cache.clone(), Arc::clone(&server));
-            tokio::spawn(async move {
-                let name = format!("user{user}");
-                for round in 0..1_250 {
-                    assert_eq!(
-                        load(&cache, &server, &name).await.unwrap(),
-                        format!("tool_of_{name}")
-                    );
-                    if round % 7 == user {
-                        cache.invalidate_principal(&who(&name)).await;
-                    }
-                }
-            })
-        })
-        .collect();
-    for user in users {
-        user.await.unwrap();
-    }
-    assert!(cache.0.flights.is_empty());
 }

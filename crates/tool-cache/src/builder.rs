@@ -1,0 +1,84 @@
+//! Settings of a cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_core::auth::time::{SharedClock, SystemClock};
+
+use crate::ToolCache;
+
+/// How long a set is kept where nobody says less.
+const DEFAULT_TTL: Duration = Duration::from_secs(5 * 60);
+
+const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(1);
+
+/// A failure is remembered for a moment, not for a while: whoever mends a server wants to see it.
+const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(60);
+
+const DEFAULT_CAPACITY: u64 = 10_000;
+
+/// Settings of a [`ToolCache`].
+#[derive(Clone, Debug)]
+pub struct ToolCacheBuilder {
+    pub(crate) ttl: Duration,
+    pub(crate) negative_ttl: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) capacity: u64,
+    pub(crate) clock: SharedClock,
+}
+
+impl ToolCacheBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            ttl: DEFAULT_TTL,
+            negative_ttl: DEFAULT_NEGATIVE_TTL,
+            grace: Duration::ZERO,
+            capacity: DEFAULT_CAPACITY,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// How long a set is kept at most. Default 5 minutes.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// How long it is remembered that a server could not be reached or broke the protocol, so that
+    /// many callers do not try one after another. Default one second, at most a minute; zero is not
+    /// at all. A refusal (401, 403) is never remembered.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.negative_ttl = ttl.min(LONGEST_NEGATIVE_TTL);
+        self
+    }
+
+    /// For how long a set whose time is over is given all the same, while it is refreshed in the
+    /// background. Default zero: not at all.
+    ///
+    /// Nothing outlives the credentials that it was loaded with, and what a server vouches for no
+    /// time at all (`ttlMs` 0) is not given stale. One refresh runs for each key, sixteen for the
+    /// cache, each for at most 30 s; they are the cache's own and end with its last handle. A refresh
+    /// that fails leaves the set as it is and is tried again after 5 s; one that is refused takes the
+    /// set away.
+    pub fn stale_while_revalidate(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How many sets are kept. Default 10,000. Those that are seldom asked for go first.
+    pub fn capacity(mut self, sets: u64) -> Self {
+        self.capacity = sets;
+        self
+    }
+
+    /// Another source of time.
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The cache.
+    pub fn build(self) -> ToolCache {
+        ToolCache::with(self)
+    }
+}

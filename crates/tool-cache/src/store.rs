@@ -1,0 +1,303 @@
+//! What a cache holds, how it gets it and how it lets go of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_adapter::{ToolSet, ToolSetBuilder};
+use mcp_core::auth::Credentials;
+use mcp_core::auth::time::{Instant, SharedClock};
+use mcp_core::{CacheScope, Error, ErrorKind, Principal, ServerId, ToolListing};
+use moka::future::Cache;
+use moka::notification::RemovalCause;
+use moka::ops::compute::Op;
+use parking_lot::Mutex;
+
+use crate::entry::{Entry, Life, PublicList};
+use crate::epochs::Epochs;
+use crate::flights::{Flight, Flights, Validity};
+use crate::stats::{Counters, count};
+use crate::{CacheKey, ToolCacheBuilder};
+
+/// Lists that servers call public: one per server.
+const PUBLIC_CAPACITY: u64 = 1_000;
+
+pub(crate) struct Store {
+    pub(crate) entries: Cache<CacheKey, Entry>,
+    pub(crate) public: Cache<ServerId, PublicList>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) epochs: Epochs,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) clock: SharedClock,
+    pub(crate) ttl: Duration,
+    negative_ttl: Duration,
+    pub(crate) grace: Duration,
+}
+
+/// What was found under a key.
+pub(crate) enum Found {
+    Fresh(Result<ToolSet, Error>, Instant),
+    /// Over, but to be given while somebody refreshes it.
+    Stale(ToolSet, Validity),
+    Nothing,
+}
+
+impl Store {
+    pub(crate) fn new(settings: ToolCacheBuilder) -> Self {
+        let counters = Arc::new(Counters::default());
+        let evictions = Arc::clone(&counters);
+        let longest = settings.ttl.saturating_add(settings.grace);
+        let entries = Cache::builder()
+            .max_capacity(settings.capacity)
+            // Entries have ends of their own, on a clock of ours; this only gives memory back.
+            .time_to_live(
+                longest
+                    .max(settings.negative_ttl)
+                    .clamp(Duration::from_secs(1), Duration::from_secs(1 << 30)),
+            )
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    count(&evictions.evictions);
+                }
+            })
+            .build();
+        Self {
+            entries,
+            public: Cache::builder().max_capacity(PUBLIC_CAPACITY).build(),
+            flights: Arc::default(),
+            epochs: Epochs::default(),
+            counters,
+            clock: settings.clock,
+            ttl: settings.ttl,
+            negative_ttl: settings.negative_ttl,
+            grace: settings.grace,
+        }
+    }
+
+    /// What is there for this builder. Nothing is loaded.
+    pub(crate) async fn find(&self, key: &CacheKey, builder: &ToolSetBuilder) -> Found {
+        let Some(entry) = self.entries.get(key).await else {
+            return Found::Nothing;
+        };
+        let now = self.clock.now();
+        let fresh = entry.fresh(now);
+        match &entry.outcome {
+            Err(error) if fresh => Found::Fresh(Err(error.clone()), entry.life.until),
+            Ok(set) if entry.kept(now) => match builder.rebind(set) {
+                Some(set) if fresh => Found::Fresh(Ok(set), entry.life.until),
+                Some(set) => Found::Stale(set, entry.validity),
+                None => Found::Nothing,
+            },
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Loads, together with everybody who wants the same at the same time. Gives until when it is
+    /// good, besides.
+    pub(crate) async fn share_load<F, Fut>(
+        &self,
+        key: &CacheKey,
+        builder: &ToolSetBuilder,
+        credentials: &Credentials,
+        list: F,
+    ) -> (Result<ToolSet, Error>, Instant)
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<ToolListing, Error>>,
+    {
+        loop {
+            let flight: Mutex<Option<Flight>> = Mutex::new(None);
+            let load = async {
+                let begun = self.flights.begin(key);
+                let validity = begun.validity.clone();
+                *flight.lock() = Some(begun);
+                self.load(builder, credentials, validity, &list).await
+            };
+            let now = self.clock.now();
+            let stale = |entry: &Entry| !entry.usable(now, builder);
+            let selector = self.entries.entry_by_ref(key);
+            let entry = selector.or_insert_with_if(load, stale).await.into_value();
+            // From here on an invalidation finds the entry itself.
+            let loaded = flight.into_inner().is_some();
+            if !loaded {
+                count(&self.counters.waits);
+            }
+            self.forget_if_over(key, &entry).await;
+            match &entry.outcome {
+                // Somebody else's load was stopped by somebody else's token.
+                Err(error) if !loaded && error.kind() == ErrorKind::Cancelled => {}
+                Err(error) => return (Err(error.clone()), entry.life.until),
+                Ok(set) => match builder.rebind(set) {
+                    Some(set) => return (Ok(set), entry.life.until),
+                    // Loaded at the same time by somebody who chooses other tools.
+                    None if !loaded => {}
+                    None => return (Ok(set.clone()), entry.life.until),
+                },
+            }
+        }
+    }
+
+    /// Loads anew and puts the outcome in the place of what is there, if it is a good one and nobody
+    /// has invalidated the key meanwhile.
+    pub(crate) async fn replace<F, Fut>(
+        &self,
+        key: &CacheKey,
+        builder: &ToolSetBuilder,
+        credentials: &Credentials,
+        list: F,
+    ) -> Result<(), Error>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<ToolListing, Error>>,
+    {
+        let flight = self.flights.begin(key);
+        let validity = flight.validity.clone();
+        let entry = self.load(builder, credentials, validity, &list).await;
+        if let Err(error) = &entry.outcome {
+            return Err(error.clone());
+        }
+        if entry.validity.holds() {
+            self.entries.insert(key.clone(), entry).await;
+        }
+        // The flight ends here: from now on an invalidation finds the entry itself.
+        drop(flight);
+        Ok(())
+    }
+
+    async fn load<F, Fut>(
+        &self,
+        builder: &ToolSetBuilder,
+        credentials: &Credentials,
+        validity: Validity,
+        list: &F,
+    ) -> Entry
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<ToolListing, Error>>,
+    {
+        let began = self.clock.now();
+        let server = builder.server().id();
+        let public = self.public.get(server).await;
+        let public = public.filter(|list| list.validity.holds() && began < list.until);
+        if let Some(list) = public {
+            count(&self.counters.shared);
+            let own = self.life(began, None, credentials);
+            return Entry {
+                outcome: builder.build((*list.listing).clone()),
+                life: Life::until(own.until.min(list.until)),
+                validity,
+            };
+        }
+        count(&self.counters.loads);
+        let listing = match list().await {
+            Ok(listing) => listing,
+            Err(error) => {
+                count(&self.counters.failures);
+                return Entry {
+                    life: Life::until(self.end_of_failure(&error)),
+                    outcome: Err(error.at_server(server)),
+                    validity,
+                };
+            }
+        };
+        // From when the server was asked: what it vouched for may have begun then.
+        let life = self.life(began, listing.ttl, credentials);
+        if listing.cache_scope == CacheScope::Public && validity.holds() {
+            let anybodys = self.life(began, listing.ttl, &Credentials::anonymous());
+            let list = PublicList {
+                listing: Arc::new(listing.clone()),
+                until: anybodys.until,
+                validity: validity.clone(),
+            };
+            self.public.insert(server.clone(), list).await;
+        }
+        Entry {
+            outcome: builder.build(listing),
+            life,
+            validity,
+        }
+    }
+
+    /// The least of what is configured, what the server vouches for, and the credentials' own life.
+    fn life(&self, began: Instant, ttl: Option<Duration>, credentials: &Credentials) -> Life {
+        let end = credentials.expires_at();
+        let within = |instant: Instant| end.map_or(instant, |end| end.min(instant));
+        let own = ttl.map_or(self.ttl, |ttl| ttl.min(self.ttl));
+        let until = began.checked_add(own).unwrap_or(began);
+        let grace = if own.is_zero() {
+            Duration::ZERO
+        } else {
+            self.grace
+        };
+        Life {
+            until: within(until),
+            stale_until: within(until.checked_add(grace).unwrap_or(until)),
+        }
+    }
+
+    fn end_of_failure(&self, error: &Error) -> Instant {
+        let now = self.clock.now();
+        match error.kind() {
+            ErrorKind::Connect
+            | ErrorKind::Tls
+            | ErrorKind::HttpStatus
+            | ErrorKind::Protocol
+            | ErrorKind::ServerExited
+            | ErrorKind::Timeout => now.checked_add(self.negative_ttl).unwrap_or(now),
+            _ => now,
+        }
+    }
+
+    /// Takes out an entry that is good for nobody any more, unless another has taken its place.
+    async fn forget_if_over(&self, key: &CacheKey, entry: &Entry) {
+        if entry.kept(self.clock.now()) {
+            return;
+        }
+        let validity = &entry.validity;
+        let selector = self.entries.entry_by_ref(key);
+        let _ = selector
+            .and_compute_with(|found| {
+                let same = found.is_some_and(|found| found.value().validity.is(validity));
+                std::future::ready(if same { Op::Remove } else { Op::Nop })
+            })
+            .await;
+    }
+
+    pub(crate) async fn invalidate(&self, key: &CacheKey) {
+        let _changed = self.epochs.next(Some(&key.principal));
+        self.flights.void(|flying| flying == key);
+        if let Some(entry) = self.entries.remove(key).await {
+            count(&self.counters.invalidations);
+            entry.validity.void();
+        }
+    }
+
+    pub(crate) async fn invalidate_principal_at(&self, principal: &Principal, server: &ServerId) {
+        let fits = |key: &CacheKey| key.principal == *principal && key.server == *server;
+        self.invalidate_where(Some(principal), fits).await;
+    }
+
+    /// Forgets what fits; where it is all of one principal, that one is named.
+    pub(crate) async fn invalidate_where(
+        &self,
+        of: Option<&Principal>,
+        fits: impl Fn(&CacheKey) -> bool,
+    ) {
+        let _changed = self.epochs.next(of);
+        // First the loads under way, then what is there: a load that begins between the two began
+        // after the invalidation.
+        self.flights.void(&fits);
+        let keys: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(key, _)| fits(key))
+            .map(|(key, entry)| {
+                count(&self.counters.invalidations);
+                entry.validity.void();
+                key
+            })
+            .collect();
+        for key in keys {
+            self.entries.invalidate(&*key).await;
+        }
+    }
+}
