@@ -2,6 +2,7 @@
 
 mod answer;
 mod builder;
+mod close_all;
 mod era;
 mod exchange;
 mod fault;

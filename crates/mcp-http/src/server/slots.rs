@@ -96,6 +96,14 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
         }
     }
 
+    /// All who have a value, or had one a moment ago.
+    pub(crate) fn principals(&self) -> Vec<Principal> {
+        self.0
+            .iter()
+            .map(|(principal, _)| Principal::clone(&principal))
+            .collect()
+    }
+
     /// Takes the principal's value away.
     pub(crate) fn remove(&self, principal: &Principal) -> Option<Arc<V>> {
         self.0.remove(principal)?.current.swap(None)
