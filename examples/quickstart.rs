@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use mcp_testbed::embedded::{EmbeddedServer, TokenIssuer, serve_stdio};
+use mcp_testbed::embedded::{EmbeddedServer, serve_stdio};
 use mcp_toolkit::adapter::ToolSet;
 use mcp_toolkit::auth::{CredentialEvent, Principal, RefreshingToken, Token, TokenContext};
 use mcp_toolkit::cache::ToolCache;
@@ -109,30 +109,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// A token that is fetched when it is needed and refreshed before it ends.
 fn token(server: &EmbeddedServer, principal: &Principal) -> RefreshingToken {
-    async fn fetch(issuer: TokenIssuer, user: String) -> Token {
-        let issued = issuer.issue(&user);
-        Token::new(issued.access).expires_in(issued.expires_in)
-    }
     let (issuer, user) = (server.tokens(), principal.user().to_owned());
+    let principal = principal.clone();
     RefreshingToken::new(move |_: TokenContext| {
-        let fetched = fetch(issuer.clone(), user.clone());
-        async move { Ok(fetched.await) }
+        // Anybody's identity provider could be asked here.
+        let token = issuer.issue(&user);
+        async move { Ok(Token::new(token.access).expires_in(token.expires_in)) }
     })
-    .on_event({
-        let principal = principal.clone();
-        move |event| match event {
-            CredentialEvent::Refreshed {
-                fingerprint,
-                reason,
-                ..
-            } => {
-                println!("  token of {principal} is now {fingerprint} ({reason:?})");
-            }
-            CredentialEvent::Rejected { fingerprint, .. } => {
-                println!("  token {fingerprint} of {principal} was refused");
-            }
-            other => println!("  {principal}: {other:?}"),
+    .on_event(move |event| match event {
+        CredentialEvent::Refreshed {
+            fingerprint,
+            reason,
+            ..
+        } => {
+            println!("  token of {principal} is now {fingerprint} ({reason:?})");
         }
+        CredentialEvent::Rejected { fingerprint, .. } => {
+            println!("  token {fingerprint} of {principal} was refused");
+        }
+        other => println!("  {principal}: {other:?}"),
     })
 }
 

@@ -16,8 +16,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let issuer = server.tokens();
     let token = RefreshingToken::new(move |_: TokenContext| {
         // Ask your identity provider here.
-        let issued = issuer.issue("alice");
-        async move { Ok(Token::new(issued.access).expires_in(issued.expires_in)) }
+        let token = issuer.issue("alice");
+        async move { Ok(Token::new(token.access).expires_in(token.expires_in)) }
     })
     .on_event(|event| println!("  {event:?}"));
     let tools = load_mcp_tools_http(server.url())

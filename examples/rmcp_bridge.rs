@@ -20,8 +20,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let embedded = EmbeddedServer::start_with_sessions(Duration::from_secs(60)).await?;
     let issuer = embedded.tokens();
     let token = RefreshingToken::new(move |_: TokenContext| {
-        let issued = issuer.issue("alice");
-        async move { Ok(Token::new(issued.access).expires_in(issued.expires_in)) }
+        let token = issuer.issue("alice");
+        async move { Ok(Token::new(token.access).expires_in(token.expires_in)) }
     });
     let provider = Combined::new(token, Headers::new([("X-Tenant-Id", "acme")])?)?;
     let server = HttpServer::builder(embedded.url())
