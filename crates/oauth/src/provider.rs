@@ -122,6 +122,20 @@ impl CredentialProvider for OAuth {
         }
     }
 
+    /// [`OAuth::logout`], where each principal has a token of its own.
+    fn logged_out<'a>(
+        &'a self,
+        request: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<(), CredentialError>> {
+        if self.core.grant.is_shared() {
+            return MaybeReady::ready(Ok(()));
+        }
+        MaybeReady::new(async move {
+            self.logout(request.principal).await?;
+            Ok(())
+        })
+    }
+
     fn header_names(&self) -> Vec<http::HeaderName> {
         vec![http::header::AUTHORIZATION]
     }
