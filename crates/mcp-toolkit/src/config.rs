@@ -20,11 +20,15 @@
 
 mod auth;
 mod error;
+#[cfg(feature = "cache")]
+mod everybody;
 mod fields;
 mod file;
 mod json;
 mod load;
 mod nearest;
+#[cfg(feature = "oauth")]
+mod oauth;
 mod secret;
 mod server;
 #[cfg(test)]
@@ -32,8 +36,12 @@ mod tests;
 
 pub use auth::{AssertionAudience, AuthConfig, ClientAuthMethod, Dpop, OAuthConfig, OAuthGrant};
 pub use error::{ConfigError, ConfigWarning};
+#[cfg(feature = "cache")]
+pub(crate) use everybody::{Given, Loader};
 pub use file::Config;
 pub use load::ServerLoader;
 pub use nearest::nearest;
+#[cfg(feature = "oauth")]
+pub use oauth::OAuthSurroundings;
 pub use secret::ConfiguredSecret;
 pub use server::{Endpoint, HttpConfig, HttpTransport, ServerConfig, StdioConfig};

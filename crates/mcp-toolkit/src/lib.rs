@@ -1,18 +1,19 @@
 //! Load the tools of MCP servers with the right credentials: the facade over the `mcp-*` crates.
 //!
 //! [`load_mcp_tools_http`] and [`load_mcp_tools_stdio`] say what to load and with what; awaiting
-//! them gives a [`ToolSet`](adapter::ToolSet).
+//! them gives a [`ToolSet`](adapter::ToolSet). [`McpToolkit`] does it for all users of a platform.
 //!
 //! | feature | gives |
 //! |---|---|
 //! | `http` | servers behind a URL |
 //! | `stdio` | servers as child processes |
 //! | `middleware` | audit and more, ready-made |
-//! | `cache` | tools kept per server, user and token |
+//! | `cache` | tools kept per server, user and token; [`McpToolkit`] |
 //! | `config` | the `mcpServers` file |
+//! | `oauth` | MCP authorization: `auth` of type `oauth` in the file |
 //!
 //! All are on by default. The crates below are re-exported under short names: [`auth`], [`core`],
-//! [`adapter`], `http`, `stdio`, `middleware`, `cache`.
+//! [`adapter`], `http`, `oauth`, `stdio`, `middleware`, `cache`.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "config")]
@@ -24,6 +25,8 @@ mod load_stdio;
 mod loading;
 #[cfg(feature = "http")]
 mod shared_client;
+#[cfg(all(feature = "cache", any(feature = "http", feature = "stdio")))]
+mod toolkit;
 
 #[cfg(feature = "http")]
 pub use load_http::{HttpLoader, load_mcp_tools_http};
@@ -36,10 +39,16 @@ pub use mcp_core as core;
 pub use mcp_http as http;
 #[cfg(feature = "middleware")]
 pub use mcp_middleware as middleware;
+#[cfg(feature = "oauth")]
+pub use mcp_oauth as oauth;
 #[cfg(feature = "stdio")]
 pub use mcp_stdio as stdio;
 #[cfg(feature = "cache")]
 pub use mcp_tool_cache as cache;
+#[cfg(all(feature = "cache", any(feature = "http", feature = "stdio")))]
+pub use toolkit::{
+    LogoutError, McpToolkit, McpToolkitBuilder, PrincipalTools, ServerTools, ToolkitServer,
+};
 
 /// The README's snippets are compiled with the documentation's.
 #[cfg(all(doctest, feature = "cache", feature = "config"))]

@@ -9,7 +9,7 @@ use mcp_auth::{
     Anonymous, Combined, CredentialProvider, CredentialRequest, Credentials, Fingerprint, Headers,
     InvalidHeader, SecretString, SharedProvider,
 };
-use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId};
+use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId, ToolServer};
 use mcp_http::{HttpClient, HttpServer, HttpUrl, TransportChoice};
 
 use crate::loading::{Settings, shared_settings};
@@ -45,6 +45,7 @@ pub fn load_mcp_tools_http(url: impl Into<String>) -> HttpLoader {
         client: None,
         transport: TransportChoice::Auto,
         protocol: None,
+        extensions: Vec::new(),
     }
 }
 
@@ -58,13 +59,14 @@ pub fn load_mcp_tools_http(url: impl Into<String>) -> HttpLoader {
 /// Dropping the future stops the load.
 pub struct HttpLoader {
     url: String,
-    settings: Settings,
+    pub(crate) settings: Settings,
     bearer: Option<SecretString>,
     headers: Vec<(String, SecretString)>,
-    provider: Option<SharedProvider>,
-    client: Option<HttpClient>,
+    pub(crate) provider: Option<SharedProvider>,
+    pub(crate) client: Option<HttpClient>,
     transport: TransportChoice,
     protocol: Option<ProtocolVersion>,
+    extensions: Vec<String>,
 }
 
 impl HttpLoader {
@@ -121,29 +123,44 @@ impl HttpLoader {
         self
     }
 
-    async fn load(mut self) -> Result<ToolSet, Error> {
+    /// Declares an extension of the protocol to the server, by its name.
+    pub fn extension(mut self, name: impl Into<String>) -> Self {
+        self.extensions.push(name.into());
+        self
+    }
+
+    /// The server, and who is asked for its credentials.
+    pub(crate) fn open(&mut self) -> Result<(HttpServer, SharedProvider), Error> {
         self.settings.checked()?;
-        let provider = provider(self.bearer, self.headers, self.provider)?;
-        let client = self.client.map_or_else(shared_client, Ok)?;
-        let mut server = HttpServer::builder(&self.url)
-            .credentials(Arc::clone(&provider))
-            .client(client)
-            .transport(self.transport)
-            .protocol(self.protocol)
-            .limits(self.settings.limits.clone());
+        let headers = std::mem::take(&mut self.headers);
+        let provider = provider(self.bearer.take(), headers, self.provider.take())?;
+        let client = self.client.take().map_or_else(shared_client, Ok)?;
         let id = match self.settings.id.take() {
             Some(id) => id,
             None => default_id(&self.url)?,
         };
-        server = server.id(id.clone());
+        let mut server = HttpServer::builder(&self.url)
+            .id(id)
+            .credentials(Arc::clone(&provider))
+            .client(client)
+            .transport(self.transport)
+            .protocol(self.protocol)
+            .limits(self.settings.limits());
+        for name in &self.extensions {
+            server = server.extension(name);
+        }
+        Ok((server.build()?, provider))
+    }
+
+    async fn load(mut self) -> Result<ToolSet, Error> {
+        let (server, provider) = self.open()?;
+        let id = server.id().clone();
         let principal = self.settings.principal.clone();
         let credentials = async {
             let request = CredentialRequest::new(&id, &principal);
             Ok::<_, Error>(provider.credentials(request).await?)
         };
-        self.settings
-            .load(Arc::new(server.build()?), credentials)
-            .await
+        self.settings.load(Arc::new(server), credentials).await
     }
 }
 

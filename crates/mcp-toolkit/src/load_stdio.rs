@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mcp_adapter::ToolSet;
 use mcp_auth::{CredentialError, CredentialRequest, Credentials, ExposeSecret, Fingerprint};
-use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId};
+use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId, ToolServer};
 use mcp_stdio::{EnvValue, StdioServer};
 
 use crate::loading::{Settings, shared_settings};
@@ -50,10 +50,10 @@ pub fn load_mcp_tools_stdio(command: impl Into<String>) -> StdioLoader {
 /// the end of its standard error.
 pub struct StdioLoader {
     command: String,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// With whether the text is meant as it is.
     arguments: Vec<(String, bool)>,
-    environment: Vec<(String, EnvValue)>,
+    pub(crate) environment: Vec<(String, EnvValue)>,
     passed: Vec<String>,
     inherit: bool,
     allowed: Vec<String>,
@@ -74,10 +74,7 @@ impl StdioLoader {
 
     /// Arguments in which a `${VAR}` is for the program to look at, such as a shell. In
     /// [`args`](Self::args) it is refused, because it looks like a secret that should be put there.
-    pub fn literal_args<A: Into<String>>(
-        mut self,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> Self {
+    pub fn literal_args<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments = arguments.into_iter().map(|text| (text.into(), true));
         self.arguments.extend(arguments);
         self
@@ -121,12 +118,13 @@ impl StdioLoader {
         self
     }
 
-    async fn load(mut self) -> Result<ToolSet, Error> {
+    /// The server.
+    pub(crate) fn open(&mut self) -> Result<StdioServer, Error> {
         self.settings.checked()?;
         let mut server = StdioServer::builder(&self.command)
             .env_from(&self.passed)
             .allow_unsafe_env(&self.allowed)
-            .limits(self.settings.limits.clone());
+            .limits(self.settings.limits());
         for (text, literal) in &self.arguments {
             server = match literal {
                 true => server.literal_args([text]),
@@ -149,7 +147,12 @@ impl StdioLoader {
             Some(id) => id,
             None => self.default_id()?,
         };
-        let server = server.id(id.clone()).build()?;
+        server.id(id).build()
+    }
+
+    async fn load(mut self) -> Result<ToolSet, Error> {
+        let server = self.open()?;
+        let id = server.id().clone();
         let credentials = self.credentials(&id);
         // Boxed: what keeps a child and fills a cache is large.
         Box::pin(self.settings.load(Arc::new(server), credentials)).await

@@ -17,9 +17,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Settings {
     pub(crate) id: Option<ServerId>,
     pub(crate) principal: Principal,
-    pub(crate) timeout: Duration,
+    timeout: Option<Duration>,
     pub(crate) middleware: MiddlewareStack,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Option<Limits>,
     pub(crate) prefix: String,
     pub(crate) enabled: Option<Vec<String>>,
     pub(crate) disabled: Vec<String>,
@@ -33,9 +33,9 @@ impl Settings {
         Self {
             id: None,
             principal: Principal::local(),
-            timeout: DEFAULT_TIMEOUT,
+            timeout: None,
             middleware: MiddlewareStack::new(),
-            limits: Limits::default(),
+            limits: None,
             prefix: String::new(),
             enabled: None,
             disabled: Vec::new(),
@@ -59,22 +59,45 @@ impl Settings {
         }
     }
 
+    /// The time for the load, and for each call.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// The time that was asked for.
+    #[cfg(feature = "cache")]
+    pub(crate) fn own_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = Some(timeout);
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.clone().unwrap_or_default()
+    }
+
     /// Tells the first mistake.
     pub(crate) fn checked(&mut self) -> Result<(), Error> {
         self.mistake.take().map_or(Ok(()), Err)
     }
 
     pub(crate) fn context(&self) -> CallContext {
-        CallContext::new(self.principal.clone()).with_timeout(self.timeout)
+        CallContext::new(self.principal.clone()).with_timeout(self.timeout())
     }
 
     pub(crate) fn tool_set(&self, server: Arc<dyn ToolServer>) -> ToolSetBuilder {
         let builder = ToolSet::builder(server)
             .principal(self.principal.clone())
-            .timeout(self.timeout)
-            .middleware_stack(&self.middleware)
-            .prefix(&self.prefix)
-            .disabled(&self.disabled);
+            .timeout(self.timeout())
+            .middleware_stack(&self.middleware);
+        self.shape(builder)
+    }
+
+    /// Which tools, under which names.
+    pub(crate) fn shape(&self, builder: ToolSetBuilder) -> ToolSetBuilder {
+        let builder = builder.prefix(&self.prefix).disabled(&self.disabled);
         match &self.enabled {
             Some(enabled) => builder.enabled(enabled),
             None => builder,
@@ -95,7 +118,7 @@ impl Settings {
             return builder.load(&context).await;
         };
         let found = context
-            .bound(self.timeout, "waiting for credentials", credentials)
+            .bound(self.timeout(), "waiting for credentials", credentials)
             .await;
         let found = found.map_err(|error| error.at_server(builder.server().id()))?;
         cache.get_or_load(&builder, &found, &context).await
@@ -142,7 +165,7 @@ macro_rules! shared_settings {
 
         /// The time for the load, and for each call, everything included. Default 30 s.
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.settings.timeout = timeout;
+            self.settings.set_timeout(timeout);
             self
         }
 
@@ -154,7 +177,7 @@ macro_rules! shared_settings {
 
         /// Every bound. Default: [`Limits::default`](mcp_core::Limits).
         pub fn limits(mut self, limits: mcp_core::Limits) -> Self {
-            self.settings.limits = limits;
+            self.settings.limits = Some(limits);
             self
         }
 

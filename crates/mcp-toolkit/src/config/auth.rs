@@ -54,6 +54,8 @@ pub struct OAuthConfig {
     pub dpop: Dpop,
     /// The identity provider of the grant `enterprise`.
     pub idp: Option<Box<OAuthConfig>>,
+    /// The token endpoint, of an identity provider that publishes no metadata.
+    pub token_endpoint: Option<String>,
 }
 
 /// How tokens are asked for.
@@ -73,6 +75,17 @@ pub enum OAuthGrant {
     Enterprise,
     /// The user consents on another device (RFC 8628).
     DeviceCode,
+}
+
+impl OAuthGrant {
+    /// The extension of MCP that the grant belongs to; a client declares it to the server.
+    pub fn extension(self) -> Option<&'static str> {
+        match self {
+            Self::ClientCredentials => Some("io.modelcontextprotocol/oauth-client-credentials"),
+            Self::Enterprise => Some("io.modelcontextprotocol/enterprise-managed-authorization"),
+            _ => None,
+        }
+    }
 }
 
 /// How a client proves who it is at the token endpoint.
@@ -168,6 +181,18 @@ const OAUTH_FIELDS: &[&str] = &[
     "dpop",
 ];
 
+const IDP_FIELDS: &[&str] = &[
+    "issuer",
+    "token_endpoint",
+    "client_id",
+    "client_secret",
+    "token_endpoint_auth_method",
+    "private_key",
+    "key_id",
+    "algorithm",
+    "subject_token",
+];
+
 impl AuthConfig {
     pub(crate) fn read(
         field: &Field<'_>,
@@ -183,7 +208,7 @@ impl AuthConfig {
             Kind::Bearer => &["type", "token"],
             Kind::Command => &["type", "command"],
             Kind::OAuth => {
-                return OAuthConfig::read(field, warnings)
+                return OAuthConfig::read(field, OAUTH_FIELDS, warnings)
                     .map(Box::new)
                     .map(Self::OAuth);
             }
@@ -202,37 +227,72 @@ impl AuthConfig {
 }
 
 impl OAuthConfig {
-    fn read(field: &Field<'_>, warnings: &mut Vec<ConfigWarning>) -> Result<Self, ConfigError> {
-        let mut fields = Fields::of(field.node(), field.place(), OAUTH_FIELDS, warnings)?;
-        fields.take("type");
-        let text = |fields: &mut Fields<'_>, name| fields.read(name, Field::plain);
-        let secret = |fields: &mut Fields<'_>, name| fields.read(name, Field::secret);
-        let idp = fields.take("idp");
+    /// Every secret that it refers to.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &ConfiguredSecret> {
+        let all = [Some(self), self.idp.as_deref()];
+        all.into_iter().flatten().flat_map(|config| {
+            let secrets = [
+                &config.client_secret,
+                &config.private_key,
+                &config.assertion,
+                &config.subject_token,
+            ];
+            secrets.into_iter().flatten()
+        })
+    }
+
+    fn read(
+        field: &Field<'_>,
+        known: &'static [&'static str],
+        warnings: &mut Vec<ConfigWarning>,
+    ) -> Result<Self, ConfigError> {
+        let mut fields = Fields::of(field.node(), field.place(), known, warnings)?;
+        let mut left = Vec::new();
+        // An identity provider's entry knows fewer fields, and one of its own.
+        let mut take = |name: &'static str| {
+            let is_known = known.contains(&name);
+            is_known.then(|| fields.take(name)).flatten()
+        };
+        let idp = take("idp");
+        let text = |field: Option<Field<'_>>| field.map(|field| field.plain()).transpose();
+        let secret = |field: Option<Field<'_>>| field.map(|field| field.secret()).transpose();
         let read = Self {
-            grant: fields
-                .read("grant", |grant| grant.one_of(GRANTS))?
+            grant: take("grant")
+                .map(|grant| grant.one_of(GRANTS))
+                .transpose()?
                 .unwrap_or_default(),
-            client_id: text(&mut fields, "client_id")?,
-            client_secret: secret(&mut fields, "client_secret")?,
-            client_auth: fields.read("token_endpoint_auth_method", |it| it.one_of(METHODS))?,
-            private_key: secret(&mut fields, "private_key")?,
-            key_id: text(&mut fields, "key_id")?,
-            algorithm: text(&mut fields, "algorithm")?,
-            assertion_audience: fields
-                .read("assertion_audience", |it| it.one_of(AUDIENCES))?
+            client_id: text(take("client_id"))?,
+            client_secret: secret(take("client_secret"))?,
+            client_auth: take("token_endpoint_auth_method")
+                .map(|it| it.one_of(METHODS))
+                .transpose()?,
+            private_key: secret(take("private_key"))?,
+            key_id: text(take("key_id"))?,
+            algorithm: text(take("algorithm"))?,
+            assertion_audience: take("assertion_audience")
+                .map(|it| it.one_of(AUDIENCES))
+                .transpose()?
                 .unwrap_or_default(),
-            client_metadata_url: text(&mut fields, "client_metadata_url")?,
-            scopes: fields.read("scopes", scopes)?.unwrap_or_default(),
-            issuer: text(&mut fields, "issuer")?,
-            resource: text(&mut fields, "resource")?,
-            redirect_uri: text(&mut fields, "redirect_uri")?,
-            assertion: secret(&mut fields, "assertion")?,
-            subject_token: secret(&mut fields, "subject_token")?,
-            dpop: fields.read("dpop", dpop)?.unwrap_or_default(),
+            client_metadata_url: text(take("client_metadata_url"))?,
+            scopes: take("scopes")
+                .map(|it| scopes(&it))
+                .transpose()?
+                .unwrap_or_default(),
+            issuer: text(take("issuer"))?,
+            resource: text(take("resource"))?,
+            redirect_uri: text(take("redirect_uri"))?,
+            assertion: secret(take("assertion"))?,
+            subject_token: secret(take("subject_token"))?,
+            token_endpoint: text(take("token_endpoint"))?,
+            dpop: take("dpop")
+                .map(|it| dpop(&it))
+                .transpose()?
+                .unwrap_or_default(),
             idp: idp
-                .map(|idp| Self::read(&idp, warnings).map(Box::new))
+                .map(|idp| Self::read(&idp, IDP_FIELDS, &mut left).map(Box::new))
                 .transpose()?,
         };
+        warnings.extend(left);
         Ok(read)
     }
 }

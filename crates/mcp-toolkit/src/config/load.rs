@@ -9,14 +9,14 @@ use mcp_auth::{
     Combined, CommandToken, Credentials, HeadersHelper, RefreshingToken, SecretHeaders, SecretKind,
     SecretScope, SecretString, SharedProvider,
 };
-use mcp_core::{BoxFuture, Error, Limits, Principal};
+use mcp_core::{BoxFuture, Error, Limits, Principal, ServerId};
 use mcp_http::{HttpClient, TransportChoice};
 
 use super::auth::AuthConfig;
 use super::error::{ConfigError, Place};
 use super::secret::ConfiguredSecret;
 use super::server::{Endpoint, HttpConfig, HttpTransport, ServerConfig, StdioConfig};
-use crate::{load_mcp_tools_http, load_mcp_tools_stdio};
+use crate::{HttpLoader, StdioLoader, load_mcp_tools_http, load_mcp_tools_stdio};
 
 /// What both kinds of loaders are told.
 macro_rules! shared {
@@ -63,6 +63,9 @@ impl ServerConfig {
             middleware: MiddlewareStack::new(),
             client: None,
             scope: SecretScope::new(),
+            limits: Limits::default(),
+            #[cfg(feature = "oauth")]
+            store: None,
             #[cfg(feature = "cache")]
             cache: None,
         }
@@ -82,6 +85,10 @@ pub struct ServerLoader {
     middleware: MiddlewareStack,
     client: Option<HttpClient>,
     scope: SecretScope,
+    /// What holds where the entry says nothing else.
+    pub(super) limits: Limits,
+    #[cfg(feature = "oauth")]
+    store: Option<mcp_auth::SharedStore>,
     #[cfg(feature = "cache")]
     cache: Option<mcp_tool_cache::ToolCache>,
 }
@@ -116,6 +123,64 @@ impl ServerLoader {
         self
     }
 
+    /// Where logins (`auth` of type `oauth`) are kept. Default: the memory of this process.
+    #[cfg(feature = "oauth")]
+    pub fn token_store(mut self, store: mcp_auth::SharedStore) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// The provider of an entry whose `auth` is of type `oauth`, to log in and out with; `None` for
+    /// every other entry.
+    ///
+    /// # Errors
+    /// As [`ServerConfig::oauth`].
+    #[cfg(feature = "oauth")]
+    pub fn oauth(&self) -> Result<Option<mcp_oauth::OAuth>, Error> {
+        let client = match &self.client {
+            Some(client) => Some(client.clone()),
+            None => crate::shared_client::shared_client().ok(),
+        };
+        self.config.oauth(&super::OAuthSurroundings {
+            store: self.store.clone(),
+            client,
+            scope: self.scope.clone(),
+        })
+    }
+
+    /// What the entry says about headers and tokens, as one provider, after its mistakes were looked
+    /// for; `None` where it says nothing. For whoever explains what is sent.
+    ///
+    /// # Errors
+    /// [`Failure::Config`](mcp_core::Failure) with server and field.
+    pub async fn credentials(&self) -> Result<Option<SharedProvider>, Error> {
+        let principal = self.principal.as_ref().map_err(Error::clone)?;
+        match &self.config.endpoint {
+            Endpoint::Http(http) => {
+                self.check_http(http).await?;
+                self.provider(http, principal)
+            }
+            Endpoint::Stdio(_) => Ok(None),
+        }
+    }
+
+    /// The entry's child as a server that has not been started; `None` where the entry is no child.
+    ///
+    /// # Errors
+    /// [`Failure::Config`](mcp_core::Failure) with server and field.
+    pub async fn child(&self) -> Result<Option<mcp_stdio::StdioServer>, Error> {
+        let principal = self.principal.as_ref().map_err(Error::clone)?;
+        match &self.config.endpoint {
+            Endpoint::Http(_) => Ok(None),
+            Endpoint::Stdio(stdio) => {
+                for (_, secret) in &stdio.env {
+                    self.at_hand(secret).await?;
+                }
+                self.stdio_loader(stdio, principal)?.open().map(Some)
+            }
+        }
+    }
+
     /// Keeps the loaded tools, per server, principal and credentials.
     #[cfg(feature = "cache")]
     pub fn cache(mut self, cache: &mcp_tool_cache::ToolCache) -> Self {
@@ -129,17 +194,27 @@ impl ServerLoader {
             Endpoint::Http(http) => self.http(http, &principal).await?,
             Endpoint::Stdio(stdio) => self.stdio(stdio, &principal).await?,
         };
-        let default = Limits::default().call_timeout;
-        Ok(loaded.with_timeout(self.config.tool_timeout.unwrap_or(default)))
+        Ok(loaded.with_timeout(self.limits().call_timeout))
     }
 
     async fn http(&self, http: &HttpConfig, principal: &Principal) -> Result<ToolSet, Error> {
+        self.check_http(http).await?;
+        let provider = self.provider(http, principal)?;
+        self.http_loader(http, provider, principal).await
+    }
+
+    pub(super) fn http_loader(
+        &self,
+        http: &HttpConfig,
+        provider: Option<SharedProvider>,
+        principal: &Principal,
+    ) -> HttpLoader {
         let mut loader = load_mcp_tools_http(http.url.as_str()).transport(match http.transport {
             HttpTransport::Auto => TransportChoice::Auto,
             HttpTransport::Http => TransportChoice::Http,
             HttpTransport::Sse => TransportChoice::Sse,
         });
-        if let Some(provider) = self.provider(http, principal).await? {
+        if let Some(provider) = provider {
             loader = loader.credentials(provider);
         }
         if let Some(client) = &self.client {
@@ -148,18 +223,33 @@ impl ServerLoader {
         if let Some(version) = self.config.protocol {
             loader = loader.protocol(version);
         }
-        shared!(self, loader, principal).await
+        if let Some(AuthConfig::OAuth(oauth)) = &http.auth
+            && let Some(extension) = oauth.grant.extension()
+        {
+            loader = loader.extension(extension);
+        }
+        shared!(self, loader, principal)
     }
 
     async fn stdio(&self, stdio: &StdioConfig, principal: &Principal) -> Result<ToolSet, Error> {
+        for (_, secret) in &stdio.env {
+            // Asked for here, where a mistake can be told with its place.
+            self.at_hand(secret).await?;
+        }
+        self.stdio_loader(stdio, principal)?.await
+    }
+
+    pub(super) fn stdio_loader(
+        &self,
+        stdio: &StdioConfig,
+        principal: &Principal,
+    ) -> Result<StdioLoader, Error> {
         let mut loader = load_mcp_tools_stdio(&stdio.command)
             // The file's reader has refused references to secrets.
             .literal_args(&stdio.args)
             .env_from(&stdio.env_from)
             .allow_unsafe_env(&stdio.allow_unsafe_env);
         for (name, secret) in &stdio.env {
-            // Asked for here, where a mistake can be told with its place.
-            self.at_hand(secret).await?;
             loader = loader.env(name, secret.reference().clone());
         }
         for name in &stdio.env_from {
@@ -177,36 +267,45 @@ impl ServerLoader {
         if let Some(version) = self.config.protocol {
             loader = loader.protocol(version);
         }
-        shared!(self, loader, principal).await
+        Ok(shared!(self, loader, principal))
     }
 
-    /// Everything that the entry says about headers and tokens.
-    async fn provider(
-        &self,
-        http: &HttpConfig,
-        principal: &Principal,
-    ) -> Result<Option<SharedProvider>, Error> {
-        let scope = self
-            .scope
-            .clone()
-            .with_variable("MCPT_SERVER", self.config.id.as_str())
-            .with_variable("MCPT_USER", principal.user())
-            .with_variable("MCPT_TENANT", principal.tenant().unwrap_or_default());
-        let mut headers = SecretHeaders::new();
-        let mut providers: Vec<SharedProvider> = Vec::new();
+    /// Tells mistakes in values that are at hand with their place.
+    async fn check_http(&self, http: &HttpConfig) -> Result<(), Error> {
         for (name, secret) in &http.headers {
             if let Some(value) = self.at_hand(secret).await? {
                 let checked = Credentials::builder().header(name, value);
                 checked.map_err(|error| secret.wrong(error))?;
             }
+        }
+        if let Some(AuthConfig::Bearer(secret)) = &http.auth
+            && let Some(token) = self.at_hand(secret).await?
+        {
+            Credentials::bearer(token).map_err(|error| secret.wrong(error))?;
+        }
+        if let Some(AuthConfig::OAuth(oauth)) = &http.auth {
+            for secret in oauth.secrets() {
+                self.at_hand(secret).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that the entry says about headers and tokens.
+    pub(super) fn provider(
+        &self,
+        http: &HttpConfig,
+        principal: &Principal,
+    ) -> Result<Option<SharedProvider>, Error> {
+        let scope = with_principal(&self.scope, &self.config.id, principal);
+        let mut headers = SecretHeaders::new();
+        let mut providers: Vec<SharedProvider> = Vec::new();
+        for (name, secret) in &http.headers {
             let added = headers.header(name, secret.reference().clone());
             headers = added.map_err(|error| secret.wrong(error))?;
         }
         match &http.auth {
             Some(AuthConfig::Bearer(secret)) => {
-                if let Some(token) = self.at_hand(secret).await? {
-                    Credentials::bearer(token).map_err(|error| secret.wrong(error))?;
-                }
                 let added = headers.bearer(secret.reference().clone());
                 headers = added.map_err(|error| secret.wrong(error))?;
             }
@@ -215,8 +314,14 @@ impl ServerLoader {
                 let source = CommandToken::new(program, arguments).with_scope(scope.clone());
                 providers.push(Arc::new(RefreshingToken::new(source)));
             }
+            #[cfg(feature = "oauth")]
             Some(AuthConfig::OAuth(_)) => {
-                return Err(self.wrong("auth", "type `oauth` is not supported yet"));
+                let oauth = self.oauth()?.map(|oauth| Arc::new(oauth) as SharedProvider);
+                providers.extend(oauth);
+            }
+            #[cfg(not(feature = "oauth"))]
+            Some(AuthConfig::OAuth(_)) => {
+                return Err(self.wrong("auth", "type `oauth` needs the feature `oauth`"));
             }
             None => {}
         }
@@ -267,7 +372,7 @@ impl ServerLoader {
     }
 
     fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
+        let mut limits = self.limits.clone();
         if let Some(timeout) = self.config.startup_timeout {
             limits.startup_timeout = timeout;
         }
@@ -276,6 +381,19 @@ impl ServerLoader {
         }
         limits
     }
+}
+
+/// The surroundings in which a command is told for which server and for whom it runs.
+pub(crate) fn with_principal(
+    scope: &SecretScope,
+    server: &ServerId,
+    principal: &Principal,
+) -> SecretScope {
+    scope
+        .clone()
+        .with_variable("MCPT_SERVER", server.as_str())
+        .with_variable("MCPT_USER", principal.user())
+        .with_variable("MCPT_TENANT", principal.tenant().unwrap_or_default())
 }
 
 impl IntoFuture for ServerLoader {
