@@ -7,6 +7,7 @@
 //! * [`Redact`]: take out of results what the model must not see.
 //! * [`Retry`]: again, where that is known to be safe.
 //! * [`CircuitBreaker`]: leave a server alone that does not answer.
+//! * `tower`, with the feature of that name: `tower`'s layers as middleware, and tools as its services.
 //! * [`before_call`], [`after_call`], [`around_call`]: your own, out of a closure.
 //!
 //! Put them on a set or a single tool, the outermost first; the usual order is the one above.
@@ -23,6 +24,8 @@ mod retry;
 #[cfg(test)]
 mod testing;
 mod timeout;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use approval::{Approval, ApprovalRequest, Decision};
 pub use audit::{
