@@ -19,7 +19,8 @@ use crate::lines::Splitter;
 use crate::outbox::{Outbox, StdioChannel};
 use crate::restart::Crash;
 use crate::secrets::Secrets;
-use crate::tail::Tail;
+use crate::tail::{NotReady, Tail};
+use crate::tools::Listed;
 
 /// The longest line of standard error that is told to a handler whole.
 const MAX_STDERR_LINE: usize = 16 * 1024;
@@ -40,6 +41,10 @@ pub(crate) struct Connection {
     pub(crate) fingerprint: Fingerprint,
     /// Of what the providers gave.
     pub(crate) credentials: Vec<Fingerprint>,
+    /// What the principal's tools were when they were last listed.
+    pub(crate) listed: Arc<Listed>,
+    /// And what they were when this child was started.
+    pub(crate) listed_before: Option<Fingerprint>,
     pid: Option<u32>,
     secrets: Secrets,
     phase: watch::Sender<Phase>,
@@ -89,6 +94,7 @@ impl Connection {
         principal: Principal,
         settings: Settings,
         environment: &Resolved,
+        listed: Arc<Listed>,
         stdin: Option<ChildStdin>,
         pid: Option<u32>,
     ) -> Self {
@@ -109,6 +115,8 @@ impl Connection {
             finished: CancellationToken::new(),
             fingerprint: environment.fingerprint,
             credentials: environment.credentials.clone(),
+            listed_before: listed.fingerprint(),
+            listed,
             pid,
             secrets,
             phase: watch::Sender::new(Phase::Starting),
@@ -226,6 +234,15 @@ impl Connection {
             stderr: self.last_words(),
         }
         .into()
+    }
+
+    /// The error, with the end of what it wrote if it was not ready in time.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        if matches!(&*self.phase.borrow(), Phase::Ready(_)) {
+            return error;
+        }
+        let stderr = self.last_words();
+        error.meanwhile(NotReady { stderr })
     }
 
     pub(crate) fn diagnostics(&self) -> Diagnostics {

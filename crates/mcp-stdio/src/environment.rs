@@ -1,102 +1,20 @@
 //! What a child sees of the world: its environment variables.
 
+mod policy;
 mod unsafe_names;
+mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 
-use mcp_auth::{
-    CredentialRequest, Credentials, ExposeSecret, Fingerprint, Principal, SecretRef, SecretScope,
-    SecretString, ServerId, SharedProvider,
-};
+use mcp_auth::{ExposeSecret, Fingerprint, Principal, SecretScope, SecretString, ServerId};
 use mcp_core::Error;
 
+pub use self::policy::EnvPolicy;
+pub use self::value::EnvValue;
+use self::value::{ask, bare, resolve_secret};
 use crate::secrets::Secrets;
-
-/// Which variables of this process a child gets, besides those that are named.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum EnvPolicy {
-    /// A short list that holds no secrets: HOME, LOGNAME, PATH, SHELL, TERM and USER; on Windows
-    /// APPDATA, HOMEDRIVE, HOMEPATH, LOCALAPPDATA, PATH, `PROCESSOR_ARCHITECTURE`, SYSTEMDRIVE,
-    /// SYSTEMROOT, TEMP, USERNAME and USERPROFILE.
-    #[default]
-    Clean,
-    /// None at all.
-    Only,
-    /// All of them, whatever secrets they hold.
-    Inherit,
-}
-
-#[cfg(not(windows))]
-const CLEAN: &[&str] = &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"];
-#[cfg(windows)]
-const CLEAN: &[&str] = &[
-    "APPDATA",
-    "HOMEDRIVE",
-    "HOMEPATH",
-    "LOCALAPPDATA",
-    "PATH",
-    "PROCESSOR_ARCHITECTURE",
-    "SYSTEMDRIVE",
-    "SYSTEMROOT",
-    "TEMP",
-    "USERNAME",
-    "USERPROFILE",
-];
-
-/// Where the value of a variable comes from.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum EnvValue {
-    /// A secret, or a reference to one, resolved when a child is started and looked at again from
-    /// time to time.
-    Secret(SecretRef),
-    /// The principal's own credential: the token of its `Authorization: Bearer` header, or the
-    /// value of its only other header. Asked for at each use; when it has changed, the child is
-    /// replaced.
-    Credential(SharedProvider),
-}
-
-impl From<&str> for EnvValue {
-    fn from(value: &str) -> Self {
-        Self::Secret(SecretRef::literal(value))
-    }
-}
-
-impl From<String> for EnvValue {
-    fn from(value: String) -> Self {
-        Self::Secret(SecretRef::literal(value))
-    }
-}
-
-impl From<SecretString> for EnvValue {
-    fn from(value: SecretString) -> Self {
-        Self::Secret(SecretRef::literal(value))
-    }
-}
-
-impl From<SecretRef> for EnvValue {
-    fn from(value: SecretRef) -> Self {
-        Self::Secret(value)
-    }
-}
-
-impl From<SharedProvider> for EnvValue {
-    fn from(provider: SharedProvider) -> Self {
-        Self::Credential(provider)
-    }
-}
-
-impl fmt::Debug for EnvValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Secret(reference) => reference.fmt(f),
-            Self::Credential(_) => f.write_str("Credential"),
-        }
-    }
-}
 
 /// The environment of a server's children, not yet resolved.
 #[derive(Clone, Debug, Default)]
@@ -207,7 +125,7 @@ impl Environment {
             )
         };
         let secrets = Secrets::new(named.values().map(ExposeSecret::expose_secret));
-        let mut variables: BTreeMap<OsString, OsString> = self.ambient().collect();
+        let mut variables: BTreeMap<OsString, OsString> = self.policy.ambient().collect();
         for (name, value) in named {
             // On Windows `Path` and `PATH` are one variable, and the named one is meant.
             #[cfg(windows)]
@@ -222,17 +140,6 @@ impl Environment {
         })
     }
 
-    fn ambient(&self) -> Box<dyn Iterator<Item = (OsString, OsString)>> {
-        match self.policy {
-            EnvPolicy::Only => Box::new(std::iter::empty()),
-            EnvPolicy::Inherit => Box::new(std::env::vars_os()),
-            EnvPolicy::Clean => Box::new(CLEAN.iter().filter_map(|name| {
-                let value = std::env::var_os(name).filter(|value| !is_function(value))?;
-                Some((OsString::from(name), value))
-            })),
-        }
-    }
-
     fn scope_of(&self, server: &ServerId, principal: &Principal) -> SecretScope {
         let scope = self.scope.clone();
         let scope = scope.with_variable("MCPT_SERVER", server.as_str());
@@ -242,57 +149,6 @@ impl Environment {
             None => scope,
         }
     }
-}
-
-async fn resolve_secret(
-    name: &str,
-    reference: &SecretRef,
-    scope: &SecretScope,
-) -> Result<SecretString, Error> {
-    reference.resolve_in(scope).await.map_err(|error| {
-        if error.is_transient() {
-            return mcp_auth::CredentialError::from(error).into();
-        }
-        let message = format!("the variable `{name}` cannot be given: {error}");
-        Error::config_because(message, error)
-    })
-}
-
-async fn ask(
-    provider: &SharedProvider,
-    server: &ServerId,
-    principal: &Principal,
-) -> Result<Credentials, Error> {
-    let request = CredentialRequest::new(server, principal);
-    Ok(provider.credentials(request).await?)
-}
-
-/// The credential without the header around it.
-fn bare(name: &str, credentials: &Credentials) -> Result<SecretString, Error> {
-    let [(header, value)] = credentials.headers() else {
-        return Err(Error::config(format!(
-            "the credentials for the variable `{name}` are not one value"
-        )));
-    };
-    let value = value.to_str().map_err(|_| {
-        Error::config(format!(
-            "the credentials for the variable `{name}` are not text"
-        ))
-    })?;
-    let token = match value.split_once(' ') {
-        Some((scheme, token))
-            if header.as_str() == "authorization" && scheme.eq_ignore_ascii_case("bearer") =>
-        {
-            token
-        }
-        _ => value,
-    };
-    Ok(SecretString::from(token))
-}
-
-/// A shell function in disguise, which an old `bash` would run.
-fn is_function(value: &OsStr) -> bool {
-    value.as_encoded_bytes().starts_with(b"()")
 }
 
 /// Names only.
@@ -307,11 +163,13 @@ impl fmt::Debug for Resolved {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::sync::Arc;
 
-    use mcp_auth::Bearer;
+    use mcp_auth::{Bearer, SecretRef, SharedProvider};
 
     use super::*;
+    use crate::environment::policy::CLEAN;
 
     async fn resolve(environment: &Environment) -> Result<Resolved, Error> {
         let (server, principal) = (ServerId::new("s").unwrap(), Principal::local());

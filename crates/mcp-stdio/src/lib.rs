@@ -20,11 +20,20 @@
 //! ```
 //!
 //! # When the parent dies
-//! Whatever ends this process closes the child's standard input, which tells every MCP server to
-//! leave. On Windows the job object ends the child and its descendants as well. On Linux and macOS a
-//! child that ignores the end of its input outlives a parent that is killed with `SIGKILL`: the
-//! parent-death signal of Linux can be set only by code that runs between `fork` and `exec`, which
-//! this crate, being free of `unsafe`, has none of.
+//! Whatever ends this process, its children end with it, as far as the system can see to that:
+//! - On Linux the kernel kills each child (`PR_SET_PDEATHSIG`) at the moment that this process
+//!   ends, be it by `SIGKILL`. A program that gains privileges when it is executed (set-user-ID,
+//!   file capabilities) is not killed. What the child itself has started is not killed either: its
+//!   pipes to the child close, which tells most programs to leave.
+//! - On Windows the job object ends the child and all its descendants.
+//! - On macOS and elsewhere the child's standard input closes, which tells every MCP server to leave;
+//!   one that ignores this outlives a parent that is killed.
+//!
+//! So that they can leave by themselves, call [`StdioServer::close_all`] before the process ends.
+//! While it lives, a child is ended together with its whole process group.
+//!
+//! Children are started by one thread that begins with the first of them and never ends, because
+//! Linux takes the end of the starting *thread* for that of the parent.
 
 mod builder;
 mod connection;
@@ -32,13 +41,16 @@ mod environment;
 mod guard;
 mod lines;
 mod outbox;
+mod parent_death;
 mod pool;
 mod program;
 mod restart;
 mod secrets;
 mod server;
+mod spawner;
 mod supervise;
 mod tail;
+mod tools;
 
 pub use builder::StdioServerBuilder;
 pub use connection::Diagnostics;
@@ -46,3 +58,4 @@ pub use environment::{EnvPolicy, EnvValue};
 pub use program::ProgramNotFound;
 pub use restart::Restart;
 pub use server::StdioServer;
+pub use tail::NotReady;

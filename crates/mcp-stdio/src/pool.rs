@@ -16,6 +16,7 @@ use crate::environment::{Environment, Resolved};
 use crate::program::Program;
 use crate::restart::{Crashes, Restart};
 use crate::supervise::{Care, supervise};
+use crate::tools::Listed;
 
 /// What every child of a server has in common.
 pub(crate) struct Plan {
@@ -42,6 +43,8 @@ struct Slot {
     current: Mutex<Option<Arc<Connection>>>,
     /// Held while a child is being replaced, so that one is started however many wait.
     starting: AsyncMutex<Crashes>,
+    /// What its tools were when they were last listed.
+    listed: Arc<Listed>,
     used: AtomicU64,
 }
 
@@ -95,7 +98,7 @@ impl Pool {
             tracing::debug!(server = %self.plan.id, "waiting before the next start");
             tokio::time::sleep_until(due).await;
         }
-        let connection = self.start(principal, &environment).await?;
+        let connection = self.start(slot, principal, &environment).await?;
         let lease = connection.lease();
         *slot.current() = Some(connection);
         lease.ok_or_else(|| Error::protocol("a child ended before it began"))
@@ -134,6 +137,7 @@ impl Pool {
 
     async fn start(
         &self,
+        slot: &Slot,
         principal: &Principal,
         environment: &Resolved,
     ) -> Result<Arc<Connection>, Error> {
@@ -145,11 +149,12 @@ impl Pool {
             })?;
             arguments.push(resolved.expose_secret().to_owned());
         }
-        let mut child = self.plan.program.start(&arguments, environment)?;
+        let mut child = self.plan.program.start(&arguments, environment).await?;
         let connection = Arc::new(Connection::new(
             principal.clone(),
             self.plan.settings.clone(),
             environment,
+            Arc::clone(&slot.listed),
             child.stdin().take(),
             child.id(),
         ));
@@ -189,6 +194,7 @@ impl Pool {
         let slot = Arc::new(Slot {
             current: Mutex::default(),
             starting: AsyncMutex::default(),
+            listed: Arc::default(),
             used: AtomicU64::new(now),
         });
         slots.insert(principal.clone(), Arc::clone(&slot));

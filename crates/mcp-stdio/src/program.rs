@@ -10,6 +10,7 @@ use mcp_core::{Error, Failure};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 
 use crate::environment::Resolved;
+use crate::{parent_death, spawner};
 
 /// What to start. Arguments and values never appear in errors: they may hold what they should not.
 #[derive(Clone, Debug)]
@@ -30,8 +31,9 @@ pub struct ProgramNotFound {
 
 impl Program {
     /// Starts it in a process group (a job on Windows) of its own, with nothing but this
-    /// environment. No shell is involved.
-    pub(crate) fn start(
+    /// environment, bound to the life of this process where the system can do that. No shell is
+    /// involved.
+    pub(crate) async fn start(
         &self,
         arguments: &[String],
         environment: &Resolved,
@@ -54,13 +56,16 @@ impl Program {
             if let Some(directory) = &self.directory {
                 command.current_dir(directory);
             }
+            parent_death::bind(command);
         });
         #[cfg(unix)]
         command.wrap(process_wrap::tokio::ProcessGroup::leader());
         #[cfg(windows)]
         command.wrap(process_wrap::tokio::JobObject);
         command.wrap(KillOnDrop);
-        command.spawn().map_err(|error| self.failed(error))
+        spawner::spawn(command)
+            .await
+            .map_err(|error| self.failed(error))
     }
 
     /// Where it is: on the `PATH` that the child will have, or below its working directory.

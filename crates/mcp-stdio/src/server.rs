@@ -4,8 +4,8 @@ use std::fmt;
 
 use mcp_auth::Principal;
 use mcp_core::{
-    BoxFuture, CallContext, Error, ServerId, ToolCall, ToolListing, ToolOutput, ToolServer,
-    Transport,
+    BoxFuture, CallContext, Error, ErrorKind, ServerId, ToolCall, ToolListing, ToolOutput,
+    ToolServer, Transport,
 };
 use tokio::sync::watch;
 
@@ -39,7 +39,9 @@ impl StdioServer {
         Some(connection.diagnostics())
     }
 
-    /// Counts how often a child said that its tools changed.
+    /// Counts how often the tools of a child changed: it said so, or a child that was started in the
+    /// place of another has other tools than were last listed. A storm of changes is one change for
+    /// whoever looks later.
     pub fn tool_changes(&self) -> watch::Receiver<u64> {
         self.pool.plan.care.changes.subscribe()
     }
@@ -69,7 +71,11 @@ impl StdioServer {
             lease.ready().await?;
             Ok(lease)
         };
-        context.bound(limit, "starting the server", started).await
+        let started = context.bound(limit, "starting the server", started).await;
+        started.map_err(|error| match self.pool.connection(&context.principal) {
+            Some(connection) if error.kind() == ErrorKind::Timeout => connection.explain(error),
+            _ => error,
+        })
     }
 
     fn here(&self, error: Error) -> Error {
@@ -93,7 +99,9 @@ impl ToolServer for StdioServer {
         Box::pin(async move {
             let listed = async {
                 let lease = self.ready(context).await?;
-                lease.0.duplex.list_tools(context).await
+                let listing = lease.0.duplex.list_tools(context).await?;
+                lease.0.listed.note(&listing);
+                Ok(listing)
             };
             listed.await.map_err(|error: Error| self.here(error))
         })

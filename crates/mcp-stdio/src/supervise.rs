@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::connection::{Connection, StderrHandler};
 use crate::guard::Guard;
 use crate::lines::{self, read_lines};
+use crate::tools;
 
 /// How long a child that has ended, or closed a pipe, may take to have its last words read: a
 /// descendant may hold its pipes open for ever.
@@ -68,7 +69,7 @@ pub(crate) async fn supervise(
     let exited = status.is_some();
     let (error, crashed) = match (end, status) {
         (End::Stopped, _) => (connection.exited("stopped"), false),
-        (End::Unstartable(error), _) => (error, true),
+        (End::Unstartable(error), _) => (connection.explain(error), true),
         (End::Output(lines::End::TooLong), _) => {
             let limit = connection.duplex.limits().message_bytes;
             let error = Error::limit("message_bytes", limit, "bytes in one message");
@@ -110,6 +111,13 @@ async fn serve(
     let mut start = pin!(start(connection));
     let mut unused = pin!(connection.until_unused(care.idle));
     let mut changes = connection.duplex.tool_changes();
+    let limit = connection.duplex.limits().call_timeout;
+    let mut answers = pin!(
+        connection
+            .duplex
+            .answer_requests(&connection.principal, limit)
+    );
+    let mut watch = pin!(tools::watch(connection, &care.changes));
     let mut starting = true;
     loop {
         tokio::select! {
@@ -126,6 +134,8 @@ async fn serve(
                 }
             }
             Ok(()) = changes.changed() => care.changes.send_modify(|count| *count += 1),
+            never = &mut answers => match never {},
+            never = &mut watch, if !starting => match never {},
             () = &mut unused => return End::Stopped,
             () = connection.stop.cancelled() => return End::Stopped,
         }

@@ -1,6 +1,7 @@
 //! The last bytes of something endless.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::secrets::Secrets;
 
@@ -51,6 +52,34 @@ impl Tail {
     }
 }
 
+/// A server did not get ready in time: what it wrote meanwhile. The source of the
+/// [`Failure::Timeout`](mcp_core::Failure).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct NotReady {
+    /// The end of its standard error, secrets replaced; of its standard output when it wrote nothing
+    /// else.
+    pub stderr: String,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 2048;
+        let tail = self.stderr.trim();
+        if tail.is_empty() {
+            return f.write_str("the server is not ready; it wrote nothing to standard error");
+        }
+        // All of it is in the field.
+        let start = tail.len().saturating_sub(SHOWN);
+        let start = (start..tail.len()).find(|&at| tail.is_char_boundary(at));
+        let shown = start.and_then(|start| tail.get(start..)).unwrap_or(tail);
+        let cut = if shown.len() < tail.len() { "…" } else { "" };
+        write!(f, "the server is not ready; it wrote: {cut}{shown}")
+    }
+}
+
+impl std::error::Error for NotReady {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +102,13 @@ mod tests {
         let mut tail = Tail::new(16);
         tail.push(b"with canary-token: no\x1b[0m");
         assert_eq!(tail.text(&secrets), ": no [0m");
+    }
+
+    #[test]
+    fn the_end_of_it_is_shown() {
+        let shown = |stderr: String| NotReady { stderr }.to_string();
+        assert!(shown(" \n".to_owned()).contains("wrote nothing"));
+        let long = shown("é".repeat(60_000) + "waiting for the database\n");
+        assert!(long.len() < 2_200 && long.ends_with("éwaiting for the database"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use mcp_auth::SecretString;
 use mcp_auth::time::{Clock, Instant, SystemClock};
 use mcp_core::{ErrorKind, Limits, ToolServer};
-use mcp_stdio::{Restart, StdioServer};
+use mcp_stdio::{NotReady, Restart, StdioServer};
 use serde_json::json;
 
 use crate::support::*;
@@ -108,6 +108,35 @@ async fn silence_at_start_ends() {
     let server = fault_child("mute").limits(short_start()).build().unwrap();
     let error = server.list_tools(&context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn silence_at_start_is_told_with_what_was_said_on_the_side() {
+    let server = |words: &str| {
+        fault_child("mute")
+            .args([words])
+            .env("TOKEN", "canary-token-1")
+            .limits(short_start())
+            .build()
+            .unwrap()
+    };
+    let waiting = server("waiting for the database with canary-token-1");
+    // Whose deadline it is makes no difference: the start's, or that of an impatient caller.
+    for context in [within(400), context()] {
+        let error = waiting.list_tools(&context).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let said = std::error::Error::source(&error).unwrap();
+        let said = said.downcast_ref::<NotReady>().unwrap();
+        assert_eq!(said.stderr, "waiting for the database with [redacted]");
+        assert!(chain(&error).contains("it wrote: waiting for the database"));
+    }
+    // A call that takes long is another matter.
+    let ready = serving();
+    say(&ready, "echo").await;
+    let error = call_as(&ready, &within(50), "wait", json!({}))
+        .await
+        .unwrap_err();
+    assert!(std::error::Error::source(&error).is_none());
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! How a child ends, whatever happens around it.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_auth::time::Instant;
@@ -102,4 +105,72 @@ async fn an_idle_child_is_stopped() {
     let pid = pid_of(&server, &context()).await;
     gone(pid).await;
     assert_ne!(pid_of(&server, &context()).await, pid);
+}
+
+/// A process that is killed when the test ends, however it ends.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_parent_that_is_killed_takes_its_child_along() {
+    let mut command = Command::new(FAULT_CHILD);
+    command.arg("parent").stdout(Stdio::piped());
+    let mut parent = Killed(command.spawn().unwrap());
+    let mut line = String::new();
+    let output = parent.0.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    let (child, grandchild) = line.trim().split_once(' ').unwrap();
+    let (child, grandchild) = (child.parse().unwrap(), grandchild.parse().unwrap());
+    assert!(exists(child) && exists(grandchild));
+    // The child does not look at its input any more: only the kernel can tell it.
+    drop(parent);
+    gone(child).await;
+    // What the child started in a group of its own hears that its input ends.
+    gone(grandchild).await;
+}
+
+#[test]
+fn a_child_outlives_the_thread_that_asked_for_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_keep_alive(Duration::from_millis(1))
+        .enable_all()
+        .build()
+        .unwrap();
+    let handle = runtime.handle().clone();
+    let task = || std::fs::read_link("/proc/thread-self").unwrap();
+    let ask = |server: Arc<StdioServer>| {
+        let handle = handle.clone();
+        move || (handle.block_on(pid_of(&server, &context())), task())
+    };
+    let started = |of_thread: bool| {
+        let server = Arc::new(serving());
+        let ask = ask(Arc::clone(&server));
+        let (pid, thread) = if of_thread {
+            std::thread::spawn(ask).join().unwrap()
+        } else {
+            runtime.block_on(runtime.spawn_blocking(ask)).unwrap()
+        };
+        // Once it is no longer listed, whatever its end causes has been caused.
+        let thread = std::path::Path::new("/proc").join(thread);
+        runtime.block_on(async {
+            let ended = async {
+                while thread.exists() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+            assert!(ended.is_ok(), "the thread lives on");
+            assert_eq!(pid_of(&server, &context()).await, pid);
+            server.close(&context()).await;
+        });
+    };
+    started(true);
+    started(false);
 }

@@ -13,4 +13,8 @@ mod principals;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tools;
