@@ -17,6 +17,8 @@ const EXAMPLES: &[&str] = &[
     "stdio_env",
     "audit",
     "openai_tools",
+    "oauth_client_credentials",
+    "oauth_login",
     "rmcp_bridge",
     "single_crate_auth",
     "single_crate_stdio",

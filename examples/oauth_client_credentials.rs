@@ -1,0 +1,32 @@
+//! A program that acts for itself: discovery, a client secret, tokens that are renewed.
+//!
+//! `cargo run --example oauth_client_credentials`
+#![expect(clippy::print_stdout, reason = "an example tells what happens")]
+
+use mcp_auth::{SecretRef, ServerId};
+use mcp_http::HttpUrl;
+use mcp_testbed::oauth::AuthServer;
+use mcp_toolkit::load_mcp_tools_http;
+use mcp_toolkit::oauth::{Grant, OAuth};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // An authorization server and an MCP server that trusts it, in this process.
+    let server = AuthServer::start().await;
+
+    let oauth = OAuth::builder(ServerId::new("reports")?, HttpUrl::parse(&server.url())?)
+        .grant(Grant::ClientCredentials)
+        .client_id("nightly-batch")
+        .client_secret(SecretRef::literal("test-secret"))
+        .build();
+    let tools = load_mcp_tools_http(server.url())
+        .named("reports")
+        .credentials(oauth)
+        .await?;
+
+    println!("{} tools, after these requests:", tools.len());
+    for request in server.seen() {
+        println!("  {} {}", request.method, request.path);
+    }
+    Ok(())
+}
