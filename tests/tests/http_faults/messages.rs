@@ -213,7 +213,7 @@ async fn d7_pages_end() {
 
 /// Says yes to everything.
 #[derive(Debug)]
-struct Yes;
+pub(crate) struct Yes;
 
 impl InputHandler for Yes {
     fn capabilities(&self) -> Value {

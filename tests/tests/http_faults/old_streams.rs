@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::harness::{Eager, call, call_within, context};
+use crate::messages::Yes;
 
 /// A server of 2024-11-05: what goes to a stream's endpoint is answered on that stream.
 #[derive(Clone, Debug, Default)]
@@ -168,4 +169,38 @@ async fn a_post_that_is_never_answered_ends_with_the_deadline() {
         CallContext::new(Principal::new("alice").unwrap()).with_timeout(Duration::from_millis(200));
     let error = call_within(&client, &context).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn what_a_server_asks_on_its_stream_reaches_the_handler() {
+    let (streams, held) = (Streams::default(), Arc::<std::sync::Mutex<_>>::default());
+    let server = FaultServer::start(move |request, mut wire| {
+        let (streams, held) = (streams.clone(), Arc::clone(&held));
+        async move {
+            if request.method == "GET" {
+                return streams.open(wire).await;
+            }
+            let json = request.json();
+            if json["method"] == "tools/call" {
+                // It goes on when its question is answered.
+                let answer = request.result(&json!({"content": [{"type": "text", "text": "on"}]}));
+                *held.lock().unwrap() = Some(answer);
+                let ask = json!({"jsonrpc": "2.0", "id": 5, "method": "elicitation/create",
+                    "params": {"message": "on?"}});
+                streams.send(0, ask.to_string());
+                return wire.respond(202, &[], "").await.then_some(wire);
+            }
+            if json["id"] == 5 && json["result"]["action"] == "accept" {
+                streams.send(0, held.lock().unwrap().take().unwrap());
+            }
+            streams.answer(&request, &mut wire).await.then_some(wire)
+        }
+    })
+    .await;
+    let client = HttpServer::builder(server.url())
+        .transport(TransportChoice::Sse)
+        .input(Arc::new(Yes))
+        .build()
+        .unwrap();
+    assert_eq!(call(&client).await.unwrap().text(), "on");
 }
