@@ -25,6 +25,7 @@ mod everybody;
 mod fields;
 mod file;
 mod json;
+mod literal;
 mod load;
 mod nearest;
 #[cfg(feature = "oauth")]

@@ -30,6 +30,10 @@ impl ConfiguredSecret {
         Self { reference, place }
     }
 
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// The reference.
     pub fn reference(&self) -> &SecretRef {
         &self.reference
