@@ -32,6 +32,8 @@ mod linux {
     /// Time for those that were told to end, and are ending.
     const GRACE: Duration = Duration::from_secs(2);
     const POLL: Duration = Duration::from_millis(50);
+    /// A crowd that grows faster than it is ended is somebody else's to end.
+    const ENOUGH: usize = 1_000;
 
     pub(super) fn check() -> Result<()> {
         let mut waited = Duration::ZERO;
@@ -46,14 +48,33 @@ mod linux {
             return Ok(());
         }
         let mut report = String::new();
-        for (pid, command) in &left {
-            write!(report, "\n  {} {command}", pid.as_raw_nonzero())?;
-            let _ended_meanwhile = kill_process(*pid, Signal::KILL);
+        let mut count = 0;
+        // What a process that is ended here had started becomes a child of this one in turn.
+        while !left.is_empty() && count < ENOUGH {
+            for (pid, command) in &left {
+                write!(report, "\n  {} {command}", pid.as_raw_nonzero())?;
+                let _ended_meanwhile = kill_process(*pid, Signal::KILL);
+                count += 1;
+            }
+            let ended: Vec<_> = left.iter().map(|(pid, _)| *pid).collect();
+            left = newcomers(&ended)?;
         }
-        bail!(
-            "the tests left {} processes, now ended:{report}",
-            left.len()
-        )
+        bail!("the tests left {count} processes, now ended:{report}")
+    }
+
+    /// Living children, once those that were ended are dead.
+    fn newcomers(ended: &[Pid]) -> Result<Vec<(Pid, String)>> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let (dying, left): (Vec<_>, Vec<_>) = children()?
+                .into_iter()
+                .partition(|(pid, _)| ended.contains(pid));
+            if dying.is_empty() || waited >= GRACE {
+                return Ok(left);
+            }
+            pause(POLL);
+            waited += POLL;
+        }
     }
 
     /// Living children of this process, with their command lines.

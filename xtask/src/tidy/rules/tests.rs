@@ -47,7 +47,7 @@ fn an_allowance_is_a_fault() {
 }
 
 #[test]
-fn a_root_forbids_unsafe_code_but_for_one() {
+fn a_root_rules_out_what_is_unsafe_but_for_one() {
     let bare = "//! Job.\n";
     let safe = "//! Job.\n#![forbid(unsafe_code)]\n";
     for root in [
