@@ -6,6 +6,7 @@
     reason = "a command speaks on its terminal"
 )]
 
+mod bench;
 mod ci;
 mod conformance;
 mod deps;
@@ -31,6 +32,10 @@ cargo xtask <command>
   ci       everything that CI runs: fmt, tidy, deps, clippy, docs, test, examples
   conformance [<args for the runner>]
            run the official MCP conformance suite, strictly
+  bench [--check] [--quick]
+           measure what a call costs beside a bare client and rmcp, in a release build;
+           --check fails when a bound is passed; --quick takes fewer rounds, and leaves
+           docs/performance.md as it is
   fmt      check the formatting
   tidy     check the house rules that no other tool knows
   deps     check licenses, sources, the crates' sizes and the arrows between them
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         ["servers"] => servers::install(),
         ["ci"] => ci::run(),
         ["conformance", rest @ ..] => conformance::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
         ["fmt"] => lint::fmt(),
         ["tidy"] => tidy::run(),
         ["deps"] => deps::run(),

@@ -32,6 +32,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("mcp-testbed", &["mcp-toolkit"]),
     ("mcp-examples", &["mcp-toolkit", "mcp-testbed"]),
     ("conformance-client", &["mcp-toolkit"]),
+    ("mcp-bench", &["mcp-toolkit"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,67 @@
+//! What a call costs: beside a bare client that does nothing else, and beside rmcp.
+//!
+//! `cargo xtask bench` builds and runs it. Every cell of the table is a process of its own
+//! (`mcp-bench cell …`) on a core of its own, so that no contender warms or burdens another.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks on its terminal"
+)]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "nanoseconds and counts of a run fit a float's 52 bits"
+)]
+
+mod cell;
+mod floor;
+mod hot;
+mod lists;
+mod machine;
+mod measure;
+mod memory;
+mod ours;
+mod peers;
+mod plan;
+mod process;
+mod report;
+mod run;
+mod server;
+mod statistics;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+mcp-bench run [--check] [--quick] [--out <folder>] [--page <file>]
+         every cell of every workload in interleaved rounds, and a table of ratios
+         --check  fails when a bound is passed
+         --quick  fewer rounds and calls
+         --out    where report.json goes (default target/bench)
+         --page   a Markdown file whose measured part is replaced
+mcp-bench cell <workload> <contender> <address> <calls>
+         one cell; prints one line of JSON
+mcp-bench serve
+         the server; prints its address, ends when its standard input ends
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["run", options @ ..] => run::run(options),
+        ["cell", workload, contender, address, calls] => {
+            cell::run(workload, contender, address, calls)
+        }
+        ["serve"] => server::serve(),
+        _ => {
+            eprint!("{HELP}");
+            Err(anyhow::anyhow!("no such command: {}", args.join(" ")))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A server that costs as little as a server can: canned bytes with the request's id in them.
+
+mod answers;
+
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Either, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+use self::answers::Answers;
+pub(crate) use self::answers::{LONG_LIST, TOOL, tools};
+
+/// How long the slow path takes.
+pub(crate) const SLOW: Duration = Duration::from_millis(10);
+
+type Whole = Full<Bytes>;
+type Piece = stream::Once<futures_util::future::Ready<Result<Frame<Bytes>, Infallible>>>;
+type Body = Either<Whole, StreamBody<Piece>>;
+
+/// Serves until standard input ends, so that it never outlives who started it.
+pub(crate) fn serve() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        println!("{}", listener.local_addr()?);
+        std::io::stdout().flush()?;
+        tokio::select! {
+            accepted = accept(listener) => accepted,
+            () = end_of_input() => Ok(()),
+        }
+    })
+}
+
+async fn end_of_input() {
+    let mut nothing = [0; 64];
+    let mut input = tokio::io::stdin();
+    while matches!(input.read(&mut nothing).await, Ok(1..)) {}
+}
+
+async fn accept(listener: TcpListener) -> Result<()> {
+    // One for the life of the process: every answer borrows from it.
+    let answers: &'static Answers = Box::leak(Box::new(Answers::new()));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let service = service_fn(move |request| answer(answers, request));
+            // A connection that breaks is the client's affair.
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    answers: &'static Answers,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, hyper::Error> {
+    match *request.method() {
+        Method::POST => {}
+        Method::DELETE => return Ok(empty(StatusCode::OK)),
+        _ => return Ok(empty(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let path = head.uri.path();
+    let Some(text) = answers.to(path, &body) else {
+        return Ok(empty(StatusCode::ACCEPTED));
+    };
+    if path == "/slow" {
+        tokio::time::sleep(SLOW).await;
+    }
+    let mut response = if path == "/sse" {
+        // As servers stream: a piece, then the end, the length not told ahead.
+        let piece = stream::once(futures_util::future::ready(Ok(Frame::data(text))));
+        let mut response = Response::new(Either::Right(StreamBody::new(piece)));
+        let events = HeaderValue::from_static("text/event-stream");
+        response.headers_mut().insert(header::CONTENT_TYPE, events);
+        response
+    } else {
+        let mut response = Response::new(Either::Left(Full::new(text)));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    };
+    if answers::opens_session(&body) {
+        let session = HeaderValue::from_static("bench-session");
+        response.headers_mut().insert("mcp-session-id", session);
+    }
+    Ok(response)
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::new(Bytes::new())));
+    *response.status_mut() = status;
+    response
+}
