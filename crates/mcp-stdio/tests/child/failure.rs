@@ -130,6 +130,17 @@ async fn silence_at_start_is_told_with_what_was_said_on_the_side() {
         assert_eq!(said.stderr, "waiting for the database with [redacted]");
         assert!(chain(&error).contains("it wrote: waiting for the database"));
     }
+    // Whoever comes when it is given up hears it, too.
+    let given_up = fault_child("mute")
+        .args(["no such database"])
+        .limits(short_start())
+        .restart(Restart::never())
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        let error = given_up.list_tools(&context()).await.unwrap_err();
+        assert!(chain(&error).contains("it wrote: no such database"));
+    }
     // A call that takes long is another matter.
     let ready = serving();
     say(&ready, "echo").await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mcp_auth::time::Instant;
 use mcp_core::{Limits, Principal, ToolServer};
 use mcp_stdio::StdioServer;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::*;
 
@@ -117,6 +118,17 @@ impl Drop for Killed {
     }
 }
 
+/// Processes that are killed when the test ends, if they are still there.
+struct Ended([i32; 2]);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        for pid in self.0.into_iter().filter(|pid| exists(*pid)) {
+            let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_parent_that_is_killed_takes_its_child_along() {
     let mut command = Command::new(FAULT_CHILD);
@@ -127,6 +139,7 @@ async fn a_parent_that_is_killed_takes_its_child_along() {
     BufReader::new(output).read_line(&mut line).unwrap();
     let (child, grandchild) = line.trim().split_once(' ').unwrap();
     let (child, grandchild) = (child.parse().unwrap(), grandchild.parse().unwrap());
+    let _leaves_nothing = Ended([child, grandchild]);
     assert!(exists(child) && exists(grandchild));
     // The child does not look at its input any more: only the kernel can tell it.
     drop(parent);
