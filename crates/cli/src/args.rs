@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::tokens::TokenPlace;
+
 /// List and call the tools of MCP servers.
 #[derive(Debug, Parser)]
 #[command(
@@ -26,6 +28,22 @@ pub(crate) enum Command {
     Tools(ToolsArgs),
     /// Call a tool, once or many times.
     Call(CallArgs),
+    /// Tell, step by step, why a server does or does not work.
+    Doctor(DoctorArgs),
+    /// Log in to a server, in the browser.
+    Login(LoginArgs),
+    /// Log out of a server: revoke and forget.
+    Logout(LogoutArgs),
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
 }
 
 #[derive(Args, Debug)]
@@ -69,6 +87,57 @@ pub(crate) struct CallArgs {
     pub(crate) target: TargetArgs,
 }
 
+#[derive(Args, Debug)]
+#[command(override_usage = "mcpt doctor [OPTIONS] [SERVER]...
+       mcpt doctor [OPTIONS] --url URL
+       mcpt doctor [OPTIONS] --stdio -- COMMAND [ARGS]...")]
+pub(crate) struct DoctorArgs {
+    /// Servers of the file; all that are not disabled when none is named.
+    #[arg(value_name = "SERVER", conflicts_with_all = ["url", "stdio"])]
+    pub(crate) servers: Vec<String>,
+    /// Time for each step.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(override_usage = "mcpt login [OPTIONS] SERVER
+       mcpt login [OPTIONS] --url URL")]
+pub(crate) struct LoginArgs {
+    /// The server.
+    #[arg(value_name = "SERVER", required_unless_present_any = ["url", "stdio"],
+        conflicts_with_all = ["url", "stdio"])]
+    pub(crate) server: Option<String>,
+    /// Open no browser here: print the URL, and read the callback URL from standard input.
+    #[arg(long)]
+    pub(crate) headless: bool,
+    /// Time to come back from the browser.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(override_usage = "mcpt logout [OPTIONS] SERVER
+       mcpt logout [OPTIONS] --url URL")]
+pub(crate) struct LogoutArgs {
+    /// The server.
+    #[arg(value_name = "SERVER", required_unless_present_any = ["url", "stdio"],
+        conflicts_with_all = ["url", "stdio"])]
+    pub(crate) server: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
 /// What every command takes.
 #[derive(Args, Debug)]
 pub(crate) struct CommonArgs {
@@ -85,6 +154,9 @@ pub(crate) struct CommonArgs {
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Where logins are kept [default: $MCPT_TOKEN_STORE, then mcpt in the data folder].
+    #[arg(long, value_name = "file:DIR|keyring|memory")]
+    pub(crate) token_store: Option<TokenPlace>,
 }
 
 /// One server that stands in no file.
@@ -191,6 +263,11 @@ mod tests {
                 "C: d",
             ],
             &["call", "s", "t", "--args", "-"],
+            &["doctor"],
+            &["doctor", "a", "b", "--timeout", "1s"],
+            &["login", "s", "--headless", "--token-store", "memory"],
+            &["login", "--url", "http://h/"],
+            &["logout", "s", "--token-store", "file:/tmp/x"],
             &[
                 "call", "t", "--stdio", "--env", "A=b", "--", "prog", "--url", "-x",
             ],
@@ -229,6 +306,11 @@ mod tests {
                 "b",
             ],
             &["call", "s", "t", "--concurrency", "4"],
+            &["login"],
+            &["login", "a", "b"],
+            &["logout", "a", "--url", "http://h/"],
+            &["tools", "--token-store", "disk"],
+            &["tools", "--token-store", "file:"],
             &["call", "s", "t", "--timeout", "0s"],
             &["call", "s", "t", "--repeat", "0"],
         ] {

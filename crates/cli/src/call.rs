@@ -8,11 +8,13 @@ use mcp_auth::time::Instant;
 use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ToolOutput};
 use mcp_toolkit::config::ServerConfig;
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use crate::args::CallArgs;
 use crate::exit::Exit;
 use crate::runtime::Work;
 use crate::terminal::{self, Look, Role};
+use crate::tokens::TokenPlace;
 use crate::{arguments, connect, failure, render, repeat, servers, wait};
 
 /// What came of a call.
@@ -51,6 +53,7 @@ pub(crate) struct Plan {
     pub(crate) arguments: Map<String, Value>,
     pub(crate) principal: Principal,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) tokens: Option<TokenPlace>,
 }
 
 pub(crate) fn run(args: &CallArgs) -> Exit {
@@ -102,10 +105,13 @@ fn print(report: &CallReport, json: bool) -> Exit {
 pub(crate) async fn find(
     plan: &Plan,
     deadline: Option<Instant>,
+    cancellation: Option<&CancellationToken>,
 ) -> Result<(ToolSet, AgentTool), Error> {
     let mut context = CallContext::new(plan.principal.clone());
     context.deadline = deadline;
-    let loading = connect::tools(&plan.server, &plan.principal, plan.timeout);
+    context.cancellation = cancellation.cloned();
+    let tokens = plan.tokens.as_ref();
+    let loading = connect::tools(&plan.server, &plan.principal, plan.timeout, tokens);
     // Without `--timeout`, the server's own limits hold.
     let tools = context
         .bound(Duration::MAX, "loading the tools", loading)
@@ -138,7 +144,7 @@ async fn attempt(plan: &Plan, report: &mut CallReport) -> Result<ToolOutput, Err
     let deadline = plan
         .timeout
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    let (tools, tool) = find(plan, deadline).await?;
+    let (tools, tool) = find(plan, deadline, None).await?;
     report.tool = Some(tool.name().to_owned());
     report.protocol = tools.server_info().and_then(|info| info.protocol);
     report.tools = Some(tools);
@@ -172,6 +178,7 @@ fn plan(args: &CallArgs, report: &CallReport) -> Result<Plan, Error> {
         tool: tool.clone(),
         arguments: arguments::read(args.args.as_deref())?,
         timeout: args.timeout,
+        tokens: args.common.token_store.clone(),
     })
 }
 

@@ -37,9 +37,18 @@ pub(crate) fn words(error: &Error) -> String {
     words
 }
 
-/// Tells people.
+/// Tells people, and what to do where that is known.
 pub(crate) fn complain(error: &Error) {
     complain_of(&Failure::from(error));
+    let needs_login = match error.failure() {
+        mcp_core::Failure::NeedsAuthorization(_) => true,
+        mcp_core::Failure::InsufficientScope { authorization, .. } => authorization.is_some(),
+        _ => false,
+    };
+    if let (true, Some(server)) = (needs_login, error.server()) {
+        let command = format!("`mcpt login {server}` asks for it");
+        terminal::complain(Role::Heading, "hint", &command);
+    }
 }
 
 /// Tells people of a failure that was kept.

@@ -1,6 +1,7 @@
-//! `mcpt`: list and call the tools of MCP servers from a shell.
+//! `mcpt`: list and call the tools of MCP servers from a shell, log in to them, and say why one does
+//! not work.
 //!
-//! One module per command (`tools`, `call` with `repeat`); what they find is printed by `render`.
+//! One module per command (`tools`, `call` with `repeat`, `doctor`, `login`, `logout`); what they find is printed by `render`.
 //! `servers` says which servers are meant, `connect` loads their tools, `exit` turns kinds of
 //! errors into exit codes.
 #![forbid(unsafe_code)]
@@ -8,17 +9,23 @@
 mod args;
 mod arguments;
 mod argv;
+mod browser;
 mod call;
 mod connect;
+mod doctor;
 mod exit;
 mod failure;
 mod latency;
 mod logging;
+mod login;
+mod logout;
+mod manual;
 mod render;
 mod repeat;
 mod runtime;
 mod servers;
 mod terminal;
+mod tokens;
 mod tools;
 mod wait;
 
@@ -41,6 +48,11 @@ fn main() -> ExitCode {
             match &cli.command {
                 Command::Tools(args) => tools::run(args),
                 Command::Call(args) => call::run(args),
+                Command::Doctor(args) => doctor::run(args),
+                Command::Login(args) => login::run(args),
+                Command::Logout(args) => logout::run(args),
+                Command::Completions { shell } => manual::completions(*shell),
+                Command::Man => manual::page(),
             }
         }
         Err(error) => usage(&error, json),

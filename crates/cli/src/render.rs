@@ -1,6 +1,9 @@
 //! What is printed: for programs as one JSON document, for people as text and tables.
 
 pub(crate) mod call;
+pub(crate) mod doctor;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod repeat;
 mod table;
 pub(crate) mod tools;

@@ -9,6 +9,7 @@ use mcp_auth::time::Instant;
 use mcp_core::{Error, ErrorKind};
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::CallArgs;
 use crate::call::{self, Plan};
@@ -56,7 +57,8 @@ pub(crate) fn run(plan: &Plan, args: &CallArgs, calls: u32, work: Work) -> Exit 
     let concurrency = usize::from(args.concurrency);
     let calls = usize::try_from(calls).unwrap_or(usize::MAX);
     let saying = format!("calling {} {calls} times", terminal::clean_line(&plan.tool));
-    match work.run(wait::with_spinner(&saying, all(plan, calls, concurrency))) {
+    let calling = |told| wait::with_spinner(&saying, all(plan, calls, concurrency, told));
+    match work.run_told(calling) {
         Ok(report) => {
             print(&report, args.common.json);
             work.end(&report.tools);
@@ -92,17 +94,23 @@ fn print(report: &RepeatReport, json: bool) {
     }
 }
 
-async fn all(plan: &Plan, calls: usize, concurrency: usize) -> Result<RepeatReport, Error> {
+async fn all(
+    plan: &Plan,
+    calls: usize,
+    concurrency: usize,
+    told: CancellationToken,
+) -> Result<RepeatReport, Error> {
     let deadline = plan
         .timeout
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    let (tools, tool) = call::find(plan, deadline).await?;
+    let (tools, tool) = call::find(plan, deadline, Some(&told)).await?;
     let queue = Arc::new(Queue {
         tool,
         arguments: plan.arguments.clone(),
         timeout: plan.timeout,
         calls,
         next: AtomicUsize::new(0),
+        told,
     });
     let began = Instant::now();
     let mut workers = JoinSet::new();
@@ -137,6 +145,8 @@ struct Queue {
     timeout: Option<Duration>,
     calls: usize,
     next: AtomicUsize,
+    /// Set when the user interrupts: calls under way are cancelled, no further one begins.
+    told: CancellationToken,
 }
 
 /// What a worker did.
@@ -151,12 +161,13 @@ impl Queue {
         let mut worked = Worked::default();
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
-            if at >= self.calls {
+            if at >= self.calls || self.told.is_cancelled() {
                 return worked;
             }
             let began = Instant::now();
             let deadline = self.timeout.and_then(|timeout| began.checked_add(timeout));
             let context = call::context(&self.tool, deadline);
+            let context = context.with_cancellation(self.told.clone());
             let outcome = self
                 .tool
                 .call_object(self.arguments.clone(), &context)

@@ -1,10 +1,12 @@
 //! Where futures run, and what stops them.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use mcp_adapter::ToolSet;
 use mcp_core::{Error, Limits};
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
 
 /// What is still running in the background when the work is done (a name being looked up) is not
 /// waited for any longer than this.
@@ -33,6 +35,31 @@ impl Work {
     /// Runs work to its end, or until the user interrupts it.
     pub(crate) fn run<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.0.block_on(async {
+            tokio::select! {
+                biased;
+                outcome = work => outcome,
+                () = interrupted() => Err(Error::cancelled()),
+            }
+        })
+    }
+
+    /// Runs work to its end. Where the user interrupts it, it is told, and brings itself to an end; a
+    /// second time it is left as it is.
+    pub(crate) fn run_told<T, F>(
+        &self,
+        work: impl FnOnce(CancellationToken) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.0.block_on(async {
+            let told = CancellationToken::new();
+            let mut work = pin!(work(told.clone()));
+            tokio::select! {
+                biased;
+                outcome = &mut work => return outcome,
+                () = interrupted() => told.cancel(),
+            }
             tokio::select! {
                 biased;
                 outcome = work => outcome,

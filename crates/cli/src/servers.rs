@@ -6,8 +6,8 @@ use mcp_auth::{Principal, SecretRef, ServerId};
 use mcp_core::Error;
 use mcp_http::HttpUrl;
 use mcp_toolkit::config::{
-    AuthConfig, Config, ConfiguredSecret, Endpoint, HttpConfig, HttpTransport, ServerConfig,
-    StdioConfig,
+    AuthConfig, Config, ConfigWarning, ConfiguredSecret, Endpoint, HttpConfig, HttpTransport,
+    ServerConfig, StdioConfig,
 };
 
 use crate::args::{CommonArgs, TargetArgs, TransportArg};
@@ -21,12 +21,17 @@ pub(crate) const ADHOC: &str = "adhoc";
 pub(crate) struct Chosen {
     pub(crate) name: String,
     pub(crate) server: Result<ServerConfig, Error>,
+    /// What in its entry works and is probably not what was meant.
+    pub(crate) warnings: Vec<ConfigWarning>,
 }
 
 impl Chosen {
     fn new(name: &str, server: Result<ServerConfig, Error>) -> Self {
-        let name = name.to_owned();
-        Self { name, server }
+        Self {
+            name: name.to_owned(),
+            server,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -44,14 +49,32 @@ pub(crate) fn to_list(
     }
     let config = config(&common.configs)?;
     warn(&config, names);
+    Ok(select(&config, names))
+}
+
+fn select(config: &Config, names: &[String]) -> Vec<Chosen> {
     if !names.is_empty() {
-        let asked = names.iter().map(|name| chosen(&config, name));
-        return Ok(asked.collect());
+        return names.iter().map(|name| chosen(config, name)).collect();
     }
     let enabled = config
         .servers()
         .filter(|(_, entry)| !entry.is_ok_and(|server| server.disabled));
-    Ok(enabled.map(|(name, _)| chosen(&config, name)).collect())
+    enabled.map(|(name, _)| chosen(config, name)).collect()
+}
+
+/// The same servers, to be examined: what is odd in their entries is told with them.
+///
+/// # Errors
+/// When no file can be read.
+pub(crate) fn to_examine(
+    names: &[String],
+    common: &CommonArgs,
+    target: &TargetArgs,
+) -> Result<Vec<Chosen>, Error> {
+    if target.is_given() {
+        return to_list(names, common, target);
+    }
+    Ok(select(&config(&common.configs)?, names))
 }
 
 /// The one server of this name, or the one on the command line.
@@ -84,7 +107,11 @@ pub(crate) fn principal(common: &CommonArgs) -> Result<Principal, Error> {
 }
 
 fn chosen(config: &Config, name: &str) -> Chosen {
-    Chosen::new(name, config.server(name).cloned())
+    let own = |warning: &&ConfigWarning| warning.server() == Some(name);
+    Chosen {
+        warnings: config.warnings().iter().filter(own).cloned().collect(),
+        ..Chosen::new(name, config.server(name).cloned())
+    }
 }
 
 fn config(paths: &[impl AsRef<Path>]) -> Result<Config, Error> {
@@ -206,7 +233,7 @@ mod tests {
         let argv = ["mcpt", "tools"].iter().chain(words);
         match Cli::try_parse_from(argv).unwrap().command {
             Command::Tools(tools) => tools.target,
-            Command::Call(_) => unreachable!("it says `tools`"),
+            _ => unreachable!("it says `tools`"),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::runtime::Work;
 use crate::servers::{self, Chosen};
 use crate::terminal::{self, Look};
+use crate::tokens::TokenPlace;
 use crate::{connect, failure, render, wait};
 
 /// Servers that are asked at the same time.
@@ -72,16 +73,16 @@ fn list(args: &ToolsArgs, work: &Work) -> Result<Vec<ServerReport>, Error> {
     };
     work.run(async {
         let asked = stream::iter(chosen)
-            .map(|chosen| ask(chosen, &principal))
+            .map(|chosen| ask(chosen, &principal, args.common.token_store.as_ref()))
             .buffered(AT_ONCE)
             .collect();
         Ok(wait::with_spinner(&asking, asked).await)
     })
 }
 
-async fn ask(chosen: Chosen, principal: &Principal) -> ServerReport {
+async fn ask(chosen: Chosen, principal: &Principal, tokens: Option<&TokenPlace>) -> ServerReport {
     let outcome = match chosen.server {
-        Ok(server) => connect::tools(&server, principal, None).await,
+        Ok(server) => connect::tools(&server, principal, None, tokens).await,
         Err(error) => Err(error),
     };
     ServerReport {

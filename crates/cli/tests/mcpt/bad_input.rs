@@ -294,7 +294,8 @@ async fn what_a_file_asks_for_and_cannot_be_had() {
     shell.write(
         "mcp.json",
         &json!({ "mcpServers": {
-            "oauth": { "url": url, "auth": { "type": "oauth", "client_secret": CANARY } },
+            "oauth": { "url": url, "auth": { "type": "oauth", "grant": "jwt_bearer",
+                "client_secret": CANARY } },
             "twice": { "url": url, "headers": { "Authorization": CANARY },
                 "auth": { "type": "bearer", "token": CANARY } },
             "file": { "url": url, "headers": { "X-A": { "file": "no/such/secret" } } },
@@ -308,7 +309,7 @@ async fn what_a_file_asks_for_and_cannot_be_had() {
     for (server, words) in [
         (
             "oauth",
-            "server `oauth`, field `auth`: type `oauth` is not supported yet",
+            "server `oauth`, field `auth.assertion`: is missing",
         ),
         ("twice", "server `twice`, field `auth.token`"),
         (

@@ -325,3 +325,43 @@ async fn an_interrupted_call_leaves_no_child() {
     );
     assert!(!signal("-0", &pid), "the child is gone");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_interrupted_series_tells_what_was_done() {
+    let (server, shell) = Shell::with_server(&["alice"]).await;
+    let running = shell.start(&[
+        "call",
+        "slow",
+        "--json",
+        "--args",
+        r#"{"milliseconds":60000}"#,
+        "--repeat",
+        "10",
+        "--concurrency",
+        "3",
+        "--url",
+        server.url(),
+        "--bearer-env",
+        "TOKEN_alice",
+        "--header",
+        "X-Tenant-Id: acme",
+    ]);
+    // Calls are noted when they have been answered; the list is, before them.
+    while !server.seen().iter().any(|it| it.method == "tools/list") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let own = running.id().unwrap().to_string();
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &own])
+        .status();
+    assert!(status.unwrap().success());
+    let ran = crate::command::finish(running).await;
+    let document = ran.json();
+    assert_eq!(document["errors"], json!({ "cancelled": 3 }), "{document}");
+    assert_eq!(
+        (&document["calls"], &document["status"], ran.code),
+        (&json!(3), &json!("failed"), 4)
+    );
+}

@@ -1,8 +1,6 @@
 //! Runs `mcpt` as a shell would, with an environment of its own.
 #![expect(
-    clippy::expect_used,
     clippy::panic,
-    clippy::unwrap_used,
     reason = "what fails here fails the test that asked for it"
 )]
 

@@ -1,7 +1,16 @@
 //! The built command against a real server over HTTP and as a child.
-#![forbid(unsafe_code)]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "what fails here fails the test that asked for it"
+)]
 
 mod bad_input;
 mod calls;
 mod command;
+mod consent;
+mod doctor;
+mod grants;
 mod lists;
+mod logins;
+mod tls;

@@ -1,0 +1,64 @@
+//! The step `configuration`: what the entry says, before anybody is asked.
+
+use mcp_auth::Principal;
+use mcp_core::{Error, Limits};
+use mcp_toolkit::config::{ConfigWarning, ServerConfig};
+
+use super::diagnosis::{Begun, Diagnosis, begin};
+use crate::failure;
+use crate::servers::Chosen;
+use crate::tokens::TokenPlace;
+
+/// For whom, and how patiently.
+#[derive(Debug)]
+pub(crate) struct Patient<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) limits: Limits,
+    pub(crate) tokens: Option<&'a TokenPlace>,
+}
+
+/// The entry, unless it is wrong. Its warnings are kept for the step that looks at its values.
+pub(crate) fn read(diagnosis: &mut Diagnosis, chosen: Chosen) -> Option<ServerConfig> {
+    let begun = begin("configuration");
+    match chosen.server {
+        Ok(server) => {
+            let mut warnings = chosen.warnings;
+            warnings.extend(server.literal_secrets());
+            diagnosis.noted = warnings;
+            Some(server)
+        }
+        Err(error) => {
+            refuse(diagnosis, &begun, error);
+            None
+        }
+    }
+}
+
+/// The values can be had: tells the warnings, if there are any.
+pub(crate) fn accept(diagnosis: &mut Diagnosis, begun: &Begun) {
+    let noted = std::mem::take(&mut diagnosis.noted);
+    let Some(first) = noted.first() else {
+        diagnosis.ok(begun, "");
+        return;
+    };
+    let texts: Vec<_> = noted.iter().map(ConfigWarning::to_string).collect();
+    let advice = first.to_string();
+    diagnosis.warn(begun, texts.join("; "), &advice);
+}
+
+/// The entry, or a value that it refers to, is wrong.
+pub(crate) fn refuse(diagnosis: &mut Diagnosis, begun: &Begun, error: Error) {
+    let words = failure::words(&error);
+    let advice = if words.contains("environment variable") && words.contains("is not set") {
+        "set the variable, or give a default: `${NAME:-default}`".to_owned()
+    } else if words.contains("there is no server") {
+        "name a server of the file".to_owned()
+    } else if words.contains("is set by the transport") || words.contains("reserved") {
+        "leave this header out: it is the transport's own".to_owned()
+    } else if words.contains("plain HTTP") {
+        "write `https://`; plain HTTP is for servers on this machine".to_owned()
+    } else {
+        format!("correct the entry: {words}")
+    };
+    diagnosis.fail(begun, error, advice);
+}
