@@ -137,7 +137,7 @@ async fn silence_at_start_is_told_with_what_was_said_on_the_side() {
         .restart(Restart::never())
         .build()
         .unwrap();
-    for _ in 0..2 {
+    for _ in 0..4 {
         let error = given_up.list_tools(&context()).await.unwrap_err();
         assert!(chain(&error).contains("it wrote: no such database"));
     }
