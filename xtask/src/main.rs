@@ -12,6 +12,7 @@ mod conformance;
 mod deps;
 mod docs;
 mod examples;
+mod generate;
 mod leftovers;
 mod lint;
 mod servers;
@@ -36,6 +37,8 @@ cargo xtask <command>
            measure what a call costs beside a bare client and rmcp, in a release build;
            --check fails when a bound is passed; --quick takes fewer rounds, and leaves
            docs/performance.md as it is
+  generate <catalog.json> [--out <file.rs>] [--check]
+           write Rust types (MCP_<tool>_Input) for the tools of a saved catalog
   fmt      check the formatting
   tidy     check the house rules that no other tool knows
   deps     check licenses, sources, the crates' sizes and the arrows between them
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["conformance", rest @ ..] => conformance::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["generate", rest @ ..] => generate::run(rest),
         ["fmt"] => lint::fmt(),
         ["tidy"] => tidy::run(),
         ["deps"] => deps::run(),

@@ -16,6 +16,8 @@ const BELOW: &[(&str, &[&str])] = &[
     ("mcp-adapter", &["mcp-core"]),
     ("mcp-middleware", &["mcp-adapter"]),
     ("mcp-tool-cache", &["mcp-adapter"]),
+    // Writes code for others; nobody links it.
+    ("mcp-codegen", &["mcp-adapter"]),
     ("mcp-redis", &["mcp-core"]),
     (
         "mcp-toolkit",
