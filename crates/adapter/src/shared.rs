@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, LazyLock, OnceLock, Weak};
 
+use ahash::RandomState;
 use mcp_core::{Error, ToolDefinition};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -22,9 +23,10 @@ pub(crate) struct SharedTool {
     definition: Arc<ToolDefinition>,
     kind: ModelKind,
     param_model_name: OnceLock<Box<str>>,
-    param_model: OnceLock<ParamModel>,
-    validation: OnceLock<Validation>,
-    output_validation: OnceLock<Option<Validation>>,
+    // Boxed, because most tools of most lists are never called.
+    param_model: OnceLock<Box<ParamModel>>,
+    validation: OnceLock<Box<Validation>>,
+    output_validation: OnceLock<Option<Box<Validation>>>,
 }
 
 impl SharedTool {
@@ -61,7 +63,8 @@ impl SharedTool {
 
     pub(crate) fn param_model(&self) -> &ParamModel {
         self.param_model.get_or_init(|| {
-            ParamModel::read(self.param_model_name(), self.definition.input_schema())
+            let schema = self.definition.input_schema();
+            Box::new(ParamModel::read(self.param_model_name(), schema))
         })
     }
 
@@ -76,11 +79,11 @@ impl SharedTool {
             let schema = self.definition.output_schema()?;
             Some(self.compile("output", schema))
         });
-        validation.as_ref()
+        validation.as_deref()
     }
 
-    fn compile(&self, what: &'static str, schema: &str) -> Validation {
-        let validation = Validation::compile(schema);
+    fn compile(&self, what: &'static str, schema: &str) -> Box<Validation> {
+        let validation = Box::new(Validation::compile(schema));
         if let Some(reason) = validation.unchecked() {
             let tool = self.definition.name();
             tracing::warn!(tool = ?tool, what, reason, "a tool's schema is not validated here");
@@ -113,21 +116,29 @@ struct Known<T> {
 #[derive(Debug)]
 struct Peers<T> {
     first: Weak<T>,
-    more: Vec<Weak<T>>,
+    /// Small, because there is almost never one.
+    #[expect(
+        clippy::box_collection,
+        reason = "a third of the size of what is never there"
+    )]
+    more: Option<Box<Vec<Weak<T>>>>,
 }
 
 impl<T> Peers<T> {
     fn iter(&self) -> impl Iterator<Item = Arc<T>> {
-        let all = std::iter::once(&self.first).chain(&self.more);
+        let more = self.more.iter().flat_map(|more| more.iter());
+        let all = std::iter::once(&self.first).chain(more);
         all.filter_map(Weak::upgrade)
     }
 
     fn push(&mut self, peer: Weak<T>) {
-        self.more.retain(|peer| peer.strong_count() > 0);
+        if let Some(more) = &mut self.more {
+            more.retain(|peer| peer.strong_count() > 0);
+        }
         if self.first.strong_count() == 0 {
             self.first = peer;
         } else {
-            self.more.push(peer);
+            self.more.get_or_insert_default().push(peer);
         }
     }
 
@@ -196,7 +207,7 @@ impl<T> Pool<T> {
                 Entry::Vacant(place) => {
                     place.insert(Peers {
                         first: weak,
-                        more: Vec::new(),
+                        more: None,
                     });
                 }
             }
