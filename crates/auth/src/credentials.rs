@@ -8,12 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use crate::Fingerprint;
+use crate::echo;
 use crate::header::{self, InvalidHeader, InvalidHeaderReason};
 use crate::time::Instant;
-
-/// Secrets shorter than this are not searched for in foreign text: a two-letter tenant id would
-/// blank out half of every message.
-const MIN_REDACTED_BYTES: usize = 6;
 
 /// The headers that one request carries. Cloning copies a pointer; printing shows header names and
 /// the fingerprint.
@@ -136,18 +133,23 @@ impl Credentials {
     ///
     /// Servers echo what they were sent, in error bodies and challenges alike; whatever a peer
     /// wrote goes through here before it becomes part of an error or a log line. Searches for whole
-    /// header values and for the token behind an authentication scheme; values under six bytes are
-    /// left alone.
+    /// header values, for the token behind an authentication scheme and for the password in a
+    /// `Basic` one: as they are, as JSON and URLs write them, and cut off by the end of the text.
+    /// Values under six bytes are left alone.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for (name, value) in &self.0.headers {
             let Ok(value) = value.to_str() else { continue };
-            let token = match value.split_once(' ') {
-                Some((_, token)) if *name == http::header::AUTHORIZATION => token,
-                _ => value,
+            let (scheme, token) = match value.split_once(' ') {
+                Some((scheme, token)) if *name == http::header::AUTHORIZATION => (scheme, token),
+                _ => ("", value),
             };
-            if token.len() >= MIN_REDACTED_BYTES && text.contains(token) {
-                text = Cow::Owned(text.replace(token, "[redacted]"));
+            text = echo::redact(text, token);
+            if scheme.eq_ignore_ascii_case("basic")
+                && let Some(pair) = header::basic_pair(token)
+                && let Some((_, password)) = pair.split_once(':')
+            {
+                text = echo::redact(text, password);
             }
         }
         text

@@ -1,9 +1,11 @@
 //! Header names and values that hold credentials: checked where they are made.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Headers that belong to the protocol or the connection; a credential may not set them.
 const RESERVED: &[&str] = &[
@@ -168,6 +170,17 @@ fn strip_bearer(text: &str) -> Option<&str> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| strip_bearer(rest).unwrap_or(rest))
+}
+
+/// The user and the password that a `Basic` value holds (RFC 7617, section 2).
+pub(crate) fn basic_pair(token: &str) -> Option<Zeroizing<String>> {
+    match String::from_utf8(STANDARD.decode(token).ok()?) {
+        Ok(pair) => Some(Zeroizing::new(pair)),
+        Err(error) => {
+            error.into_bytes().zeroize();
+            None
+        }
+    }
 }
 
 fn sensitive(name: &HeaderName, value: Zeroizing<Vec<u8>>) -> Result<HeaderValue, InvalidHeader> {

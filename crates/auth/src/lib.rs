@@ -47,6 +47,7 @@ mod challenge;
 #[cfg(feature = "command")]
 mod command_token;
 mod credentials;
+mod echo;
 mod error;
 mod expires_in;
 mod fingerprint;

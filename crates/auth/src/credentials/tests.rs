@@ -77,3 +77,29 @@ fn echoed_secrets_are_redacted() {
     let printed = format!("{credentials:?} {credentials:#?}");
     assert!(!printed.contains("canary"), "{printed}");
 }
+
+#[test]
+fn a_password_is_redacted_as_its_user_typed_it() {
+    // `user:canary-pass`
+    let credentials = Credentials::builder()
+        .authorization("Basic", "dXNlcjpjYW5hcnktcGFzcw==")
+        .unwrap()
+        .build()
+        .unwrap();
+    let echoed = "wrong password canary-pass of user (dXNlcjpjYW5hcnktcGFzcw==)";
+    assert_eq!(
+        credentials.redact(echoed),
+        "wrong password [redacted] of user ([redacted])"
+    );
+}
+
+#[test]
+fn a_long_token_in_a_cut_body_is_redacted() {
+    let token = "canary".repeat(700);
+    let credentials = Credentials::bearer(token.as_str()).unwrap();
+    let body = format!("no such token: {token}");
+    assert_eq!(
+        credentials.redact(&body[..2048]),
+        "no such token: [redacted]"
+    );
+}
