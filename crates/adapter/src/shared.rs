@@ -70,20 +70,20 @@ impl SharedTool {
 
     pub(crate) fn validation(&self) -> &Validation {
         self.validation
-            .get_or_init(|| self.compile("arguments", self.definition.input_schema()))
+            .get_or_init(|| Box::new(self.compile("arguments", self.definition.input_schema())))
     }
 
     /// Nothing where the tool promises nothing.
     pub(crate) fn output_validation(&self) -> Option<&Validation> {
         let validation = self.output_validation.get_or_init(|| {
             let schema = self.definition.output_schema()?;
-            Some(self.compile("output", schema))
+            Some(Box::new(self.compile("output", schema)))
         });
         validation.as_deref()
     }
 
-    fn compile(&self, what: &'static str, schema: &str) -> Box<Validation> {
-        let validation = Box::new(Validation::compile(schema));
+    fn compile(&self, what: &'static str, schema: &str) -> Validation {
+        let validation = Validation::compile(schema);
         if let Some(reason) = validation.unchecked() {
             let tool = self.definition.name();
             tracing::warn!(tool = ?tool, what, reason, "a tool's schema is not validated here");
