@@ -322,3 +322,73 @@ async fn b12_a_proxy_that_was_asked_for_tunnels_and_learns_no_credentials() {
             .is_err()
     );
 }
+
+#[tokio::test]
+async fn a_stream_that_the_server_refused_is_asked_again() {
+    let authority = Authority::new();
+    let issued = authority.issue("localhost", |_| {});
+    let provider = Arc::new(ring::default_provider());
+    let key = PrivatePkcs8KeyDer::from(issued.key.serialize_der());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.der.clone()], key.into())
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!(
+        "https://localhost:{}/mcp",
+        listener.local_addr().unwrap().port()
+    );
+    let calls = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&calls);
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = acceptor.accept(stream).await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut refused = false;
+        let mut answers = JoinSet::new();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            if request.headers()["mcp-method"] == "tools/call" {
+                *counted.lock().unwrap() += 1;
+                if !std::mem::replace(&mut refused, true) {
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                    continue;
+                }
+            }
+            answers.spawn(async move {
+                let mut body = request.into_body();
+                let mut text = Vec::new();
+                while let Some(Ok(part)) = body.data().await {
+                    text.extend_from_slice(&part);
+                }
+                let asked: Value = serde_json::from_slice(&text).unwrap();
+                let result = json!({"content": [{"type": "text", "text": "taken"}]});
+                let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
+                let head = Response::builder().header("content-type", "application/json");
+                let mut sending = respond
+                    .send_response(head.body(()).unwrap(), false)
+                    .unwrap();
+                sending
+                    .send_data(Bytes::from(answer.to_string()), true)
+                    .unwrap();
+            });
+        }
+    });
+    let server = HttpServer::builder(&url)
+        .client(believing(&authority))
+        .protocol(Some(mcp_core::ProtocolVersion::V2026_07_28))
+        .build()
+        .unwrap();
+    let tool =
+        mcp_core::ToolDefinition::from_parts("echo", "", &json!({"type": "object"})).unwrap();
+    let arguments = serde_json::Map::new();
+    let context = CallContext::default().with_timeout(Duration::from_secs(10));
+    let call = mcp_core::ToolCall::new(&tool, &arguments);
+    let output = server.call_tool(call, &context).await.unwrap();
+    assert_eq!(output.text(), "taken");
+    assert_eq!(*calls.lock().unwrap(), 2);
+}

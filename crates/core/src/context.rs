@@ -32,7 +32,25 @@ pub struct CallContext {
     pub trace: Option<TraceContext>,
     /// Hears of progress.
     pub progress: Option<Arc<dyn ProgressHandler>>,
+    patience: Option<Patience>,
     report: Mutex<CallReport>,
+}
+
+/// How long nothing may be heard.
+#[derive(Clone, Debug)]
+struct Patience {
+    limit: Duration,
+    heard: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Patience {
+    fn heard(&self) -> Option<Instant> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
 }
 
 /// What happened on the way of a call; read it afterwards with [`CallContext::report`].
@@ -84,6 +102,41 @@ impl CallContext {
         self
     }
 
+    /// The call stops when nothing is heard for so long: neither its answer nor progress. Progress
+    /// extends that each time, yet never past the deadline, or the server's limit where there is
+    /// none. Default: progress extends nothing.
+    pub fn with_progress_timeout(mut self, limit: Duration) -> Self {
+        self.patience = Some(Patience {
+            limit,
+            heard: Arc::default(),
+        });
+        self
+    }
+
+    /// Whether the server is to be asked for progress. For transports.
+    pub fn wants_progress(&self) -> bool {
+        self.progress.is_some() || self.patience.is_some()
+    }
+
+    /// Notes that the server told of progress. For transports, before they tell the handler.
+    pub fn record_progress(&self) {
+        if let Some(patience) = &self.patience {
+            patience.record();
+        }
+    }
+
+    /// Who hears of progress where the context cannot be at hand; it does what
+    /// [`record_progress`](Self::record_progress) does, too. For transports.
+    pub fn progress_handler(&self) -> Option<Arc<dyn ProgressHandler>> {
+        match &self.patience {
+            None => self.progress.clone(),
+            Some(patience) => Some(Arc::new(Recording {
+                patience: patience.clone(),
+                handler: self.progress.clone(),
+            })),
+        }
+    }
+
     /// What has happened so far.
     pub fn report(&self) -> CallReport {
         *self.report.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,8 +149,8 @@ impl CallContext {
         report.credentials = Some(credentials);
     }
 
-    /// Runs a future under the context's deadline (or `limit` from now, whichever is earlier) and
-    /// cancellation. For transports.
+    /// Runs a future under the context's deadline (or `limit` from now, whichever is earlier), its
+    /// patience between two notices of progress, and cancellation. For transports.
     ///
     /// # Errors
     /// [`Failure::Timeout`](crate::Failure) and [`Failure::Cancelled`](crate::Failure), besides the
@@ -115,6 +168,9 @@ impl CallContext {
             (one, other) => one.or(other),
         };
         let timed = async {
+            if let Some(patience) = &self.patience {
+                return patience.bound(started, deadline, during, future).await;
+            }
             let Some(deadline) = deadline else {
                 return future.await;
             };
@@ -130,6 +186,52 @@ impl CallContext {
                 () = token.cancelled() => Err(Error::cancelled()),
                 outcome = timed => outcome,
             },
+        }
+    }
+}
+
+impl Patience {
+    async fn bound<T>(
+        &self,
+        started: Instant,
+        deadline: Option<Instant>,
+        during: &'static str,
+        future: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut future = std::pin::pin!(future);
+        loop {
+            let since = self.heard().map_or(started, |heard| heard.max(started));
+            let patient = since.checked_add(self.limit);
+            let until = match (patient, deadline) {
+                (Some(patient), Some(deadline)) => patient.min(deadline),
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => return future.await,
+            };
+            if let Ok(outcome) = tokio::time::timeout_at(until, future.as_mut()).await {
+                return outcome;
+            }
+            if deadline == Some(until) {
+                return Err(Error::timeout(until - started, during));
+            }
+            if self.heard().is_none_or(|heard| heard <= since) {
+                return Err(Error::timeout(self.limit, "waiting for progress"));
+            }
+        }
+    }
+}
+
+/// Notes progress, and hands it on.
+#[derive(Debug)]
+struct Recording {
+    patience: Patience,
+    handler: Option<Arc<dyn ProgressHandler>>,
+}
+
+impl ProgressHandler for Recording {
+    fn progress(&self, update: ProgressUpdate<'_>) {
+        self.patience.record();
+        if let Some(handler) = &self.handler {
+            handler.progress(update);
         }
     }
 }
@@ -214,6 +316,40 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert_eq!(began.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_extends_the_deadline_only_when_asked_and_never_past_the_total() {
+        let second = Duration::from_secs(1);
+        // Tells of progress each second and is done after ten.
+        let work = async |context: &CallContext| {
+            let handler = context.progress_handler();
+            for _ in 0..9 {
+                tokio::time::sleep(second).await;
+                if let Some(handler) = &handler {
+                    handler.progress(ProgressUpdate::new(1.0, None, None));
+                }
+            }
+            tokio::time::sleep(second).await;
+            Ok(())
+        };
+        let run = async |context: CallContext, limit| {
+            let began = Instant::now();
+            let outcome = context.bound(limit, "a test", work(&context)).await;
+            (
+                outcome.map_err(|error| error.to_string()),
+                began.elapsed().as_secs(),
+            )
+        };
+        let patient = || CallContext::default().with_progress_timeout(second * 2);
+        assert_eq!(run(patient(), Duration::MAX).await, (Ok(()), 10));
+        let (late, after) = run(patient(), second * 5).await;
+        assert!(late.unwrap_err().contains("a test") && after == 5);
+        let (late, after) = run(patient().with_timeout(second * 6), second * 60).await;
+        assert!(late.unwrap_err().contains("a test") && after == 6);
+        let context = CallContext::default().with_progress_timeout(second / 2);
+        let (silent, after) = run(context, second * 60).await;
+        assert!(silent.unwrap_err().contains("progress") && after == 0);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! What every MCP transport has in common.
 //!
 //! * [`ToolServer`]: one trait, every transport: list the tools, call one.
+//! * [`ServerOffers`]: what servers offer besides tools: resources, prompts, completion.
 //! * [`ToolDefinition`]: a tool as its server sent it, schemas kept as text.
 //! * [`ToolOutput`]: what a tool answered, with nothing lost.
 //! * [`CallContext`]: for whom, until when, and how to stop.
@@ -19,6 +20,7 @@ mod error;
 mod header_params;
 mod limits;
 mod listing;
+mod offers;
 mod output;
 mod server;
 mod version;
@@ -32,6 +34,7 @@ pub use limits::Limits;
 pub use listing::{CacheScope, ServerInfo, SkippedTool, ToolListing, Transport};
 pub use mcp_auth as auth;
 pub use mcp_auth::{Principal, ServerId};
+pub use offers::ServerOffers;
 pub use output::{Content, ToolOutput};
 pub use rmcp::model;
 pub use server::{BoxFuture, ToolCall, ToolServer};

@@ -19,12 +19,18 @@ pub struct Limits {
     pub snippet_bytes: usize,
     /// Pages of one `tools/list`. Default 1,000.
     pub pages: usize,
-    /// Tools of one server. Default 10,000.
+    /// Tools of one server, and resources or prompts. Default 10,000.
     pub tools: usize,
     /// Redirects followed for one request. Default 5.
     pub redirects: usize,
     /// Requests in flight on one stream connection (stdio, HTTP+SSE). Default 1,024.
     pub pending_requests: usize,
+    /// Requests of one principal that one HTTP server is working on at the same time; one more waits
+    /// for its turn, within its own deadline. Default 64.
+    pub calls_per_principal: usize,
+    /// Streams on which one HTTP server tells of changed tools (2026-07-28), over all principals,
+    /// one each; past it, who was idle longest is told nothing. Default 256.
+    pub subscriptions: usize,
     /// Messages from the server within one answer (progress, logs, requests). Default 10,000.
     pub messages_per_answer: usize,
     /// Rounds of `input_required` in one call. Default 8.
@@ -54,6 +60,8 @@ impl Default for Limits {
             tools: 10_000,
             redirects: 5,
             pending_requests: 1_024,
+            calls_per_principal: 64,
+            subscriptions: 256,
             messages_per_answer: 10_000,
             input_rounds: 8,
             sessions: 10_000,

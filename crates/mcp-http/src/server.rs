@@ -13,9 +13,11 @@ mod listing;
 mod retry_after;
 mod rpc;
 mod session;
+mod shares;
 mod slots;
 mod stateless;
 mod stream;
+mod subscription;
 mod telemetry;
 
 use std::fmt;
@@ -27,7 +29,7 @@ use mcp_core::auth::{ServerId, SharedProvider};
 use mcp_core::duplex::InputHandler;
 use mcp_core::wire::ClientIdentity;
 use mcp_core::{
-    BoxFuture, CallContext, Error, Limits, ProtocolVersion, ToolCall, ToolListing, ToolOutput,
+    BoxFuture, CallContext, Error, Limits, ProtocolVersion, ServerOffers, ToolCall, ToolListing, ToolOutput,
     ToolServer, Transport,
 };
 use serde_json::value::RawValue;
@@ -45,9 +47,11 @@ pub(crate) use self::exchange::{Answered, Exchange};
 pub(crate) use self::fault::Fault;
 use self::rpc::Rpc;
 use self::session::Session;
+use self::shares::Shares;
 use self::slots::Slots;
 use self::stateless::Discovery;
 use self::stream::Stream;
+use self::subscription::Subscription;
 use crate::client::{HttpClient, HttpUrl};
 
 /// How many farewells (cancellations, ended sessions) may be under way at once; each is bounded
@@ -86,11 +90,15 @@ pub(crate) struct Inner {
     pub(crate) capabilities: Value,
     /// Whether sessions keep a stream open for what the server says unasked.
     pub(crate) listens: bool,
+    /// Whether changed tools are asked for even where nobody has called `tool_changes` yet.
+    pub(crate) subscribes: bool,
     pub(crate) tool_changes: watch::Sender<u64>,
     pub(crate) limits: Limits,
     pub(crate) finder: Arc<Finder>,
     pub(crate) sessions: Slots<Session>,
     pub(crate) streams: Slots<Stream>,
+    pub(crate) subscriptions: Slots<Subscription>,
+    pub(crate) shares: Shares,
     /// What a server said of itself to everybody.
     pub(crate) shared_discovery: arc_swap::ArcSwapOption<Discovery>,
     /// Set once a server has kept a stream open behind its answer.
@@ -120,6 +128,13 @@ impl HttpServer {
     /// Counts how often the server said that somebody's tools changed. A storm of notices is one
     /// change for whoever looks later. Heard on the streams of HTTP+SSE, on the answers to requests
     /// and, where [`HttpServerBuilder::listen`] is set, at any time within a session.
+    ///
+    /// Servers of 2026-07-28 tell only who asks. They are asked when a principal lists its tools
+    /// while there is a receiver of this (or [`HttpServerBuilder::listen`] is set), by one stream
+    /// for each such principal, at most [`Limits::subscriptions`]. A stream that breaks is opened
+    /// again, after a pause of up to a minute with jitter, and counts as a change then, because one
+    /// may have been missed. It ends with [`close`](ToolServer::close), with the last handle of the
+    /// server, or when the server refuses.
     pub fn tool_changes(&self) -> watch::Receiver<u64> {
         self.0.tool_changes.subscribe()
     }
@@ -129,8 +144,8 @@ impl HttpServer {
         &self.0
     }
 
-    /// Asks for anything: resources, prompts, completion, whatever the server offers. `_meta` of
-    /// `params` is kept and completed.
+    /// Asks for anything that the server offers. `_meta` of `params` is kept and completed. For
+    /// resources, prompts and completion there are typed methods in [`ServerOffers`].
     ///
     /// Bounded by the context's deadline, or `Limits::call_timeout` where there is none, after the
     /// server's dialect is known. Dropping the future cancels the request.
@@ -195,8 +210,25 @@ impl ToolServer for HttpServer {
     fn close<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             drop(self.0.streams.remove(&context.principal));
+            drop(self.0.subscriptions.remove(&context.principal));
             self.0.end_session(context).await;
+            self.0.farewells_said(context).await;
         })
+    }
+}
+
+impl ServerOffers for HttpServer {
+    fn ask<'a>(
+        &'a self,
+        method: &'a str,
+        params: &'a Map<String, Value>,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
+        Box::pin(self.request(method, params, context))
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 }
 
@@ -301,6 +333,16 @@ impl Inner {
             drop(permit);
         };
         self.farewells.spawn_on(task, &runtime);
+    }
+
+    /// Waits until what was to be said to the server has been said, `Limits::close_timeout` at most.
+    async fn farewells_said(&self, context: &CallContext) {
+        let said = async {
+            self.farewells.wait().await;
+            Ok(())
+        };
+        let limit = self.limits.close_timeout;
+        let _ = context.bound(limit, "saying goodbye", said).await;
     }
 
     /// The outcome as the caller gets it: placed, and told to whoever traces.

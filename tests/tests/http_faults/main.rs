@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 mod bodies;
+mod changes;
 mod credentials;
 mod dialects;
+mod endings;
+mod fairness;
 mod harness;
 mod messages;
 mod old_streams;

@@ -178,7 +178,7 @@ impl Duplex {
             ..
         } = self;
         let trace = about.context.trace.as_ref();
-        let wants_progress = about.context.progress.is_some();
+        let wants_progress = about.context.wants_progress();
         self.exchange(about, true, |id| {
             let meta = RequestMeta::new(version, &settings.client, capabilities, trace);
             params(if wants_progress {
@@ -197,7 +197,7 @@ impl Duplex {
         cancellable: bool,
         params: impl FnOnce(u64) -> P,
     ) -> Result<Answer, Error> {
-        let waiter = self.correlator.register(about.context.progress.clone())?;
+        let waiter = self.correlator.register(about.context.progress_handler())?;
         self.send_and_wait(waiter, about, cancellable, params).await
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::auth::Credentials;
 use crate::{Error, Failure};
@@ -74,12 +75,42 @@ impl RpcError<'_> {
 
     /// The error for the caller, with the server's words redacted of what was sent and cut.
     pub fn into_error(self, sent: &Credentials, snippet_bytes: usize) -> Error {
-        let message = clean(&sent.redact(&self.message), snippet_bytes);
+        let mut message = clean(&sent.redact(&self.message), snippet_bytes);
+        if let Some(missing) = self.missing_capabilities() {
+            let missing = clean(&sent.redact(&missing), snippet_bytes);
+            message.push_str("; the client would have to declare ");
+            message.push_str(&missing);
+        }
         Failure::Rpc {
             code: self.code,
             message,
         }
         .into()
+    }
+}
+
+impl RpcError<'_> {
+    /// What a server that refuses for want of it needs the client to be able to do, such as
+    /// `elicitation.url`.
+    fn missing_capabilities(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Data {
+            #[serde(rename = "requiredCapabilities")]
+            required: Map<String, Value>,
+        }
+        let data = self
+            .data
+            .filter(|_| self.code == Self::MISSING_CAPABILITY)?;
+        let data: Data = serde_json::from_str(data.get()).ok()?;
+        let names = data.required.iter().flat_map(|(name, within)| {
+            let within = within.as_object().filter(|within| !within.is_empty());
+            let parts =
+                within.map(|within| within.keys().map(move |part| format!("{name}.{part}")));
+            let whole = parts.is_none().then(|| name.clone());
+            parts.into_iter().flatten().chain(whole)
+        });
+        let names: Vec<_> = names.collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 }
 

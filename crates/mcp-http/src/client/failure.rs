@@ -17,6 +17,7 @@ pub struct SendError {
     cause: Option<Arc<dyn StdError + Send + Sync>>,
     error: Error,
     maybe_received: bool,
+    unprocessed: bool,
 }
 
 impl SendError {
@@ -24,6 +25,7 @@ impl SendError {
         Self {
             error,
             maybe_received: false,
+            unprocessed: false,
             cause: None,
         }
     }
@@ -32,6 +34,12 @@ impl SendError {
     /// does.
     pub fn maybe_received(&self) -> bool {
         self.maybe_received
+    }
+
+    /// Whether the server said that it left the request alone, and takes it when it is sent again
+    /// (`REFUSED_STREAM`, RFC 9113, section 8.7).
+    pub fn is_unprocessed(&self) -> bool {
+        self.unprocessed
     }
 
     /// The error by itself.
@@ -44,8 +52,11 @@ impl SendError {
         if let Some(failure) = find::<ConnectFailure>(&error) {
             return Self::refused(failure.at(url));
         }
+        let unprocessed = find::<h2::Error>(&error)
+            .is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
         // Cancelled: the connection was gone before the request was taken for writing.
-        let unsent = error.is_connect()
+        let unsent = unprocessed
+            || error.is_connect()
             || find::<hyper::Error>(&error)
                 .is_some_and(|error| error.is_canceled() || error.is_closed());
         let protocol = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse);
@@ -64,6 +75,7 @@ impl SendError {
         Self {
             error: error.into(),
             maybe_received: !unsent,
+            unprocessed,
             cause: Some(cause),
         }
     }

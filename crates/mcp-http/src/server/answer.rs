@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Method, StatusCode, header};
 use mcp_core::auth::Credentials;
 use mcp_core::duplex::OpenRequest;
-use mcp_core::wire::Message;
+use mcp_core::wire::{Malformed, Message};
 use mcp_core::{CallContext, Error, ErrorKind};
 use serde_json::value::RawValue;
 
@@ -97,7 +97,7 @@ impl Inner {
             return Err(no_answer(status).into());
         }
         let given = match response.content_type() {
-            Some(given) => format!("is `{}`", mcp_core::wire::clean(given, 64)),
+            Some(given) => format!("is `{}`", mcp_core::wire::clean(&sent.redact(given), 64)),
             None => "has no content type".to_owned(),
         };
         let detail = Box::pin(self.detail(response, &sent)).await;
@@ -337,8 +337,8 @@ impl Reading<'_> {
     fn unreadable(&self, error: Error) -> Error {
         let cut_off = error
             .source()
-            .and_then(|source| source.downcast_ref::<serde_json::Error>())
-            .is_some_and(serde_json::Error::is_eof);
+            .and_then(|source| source.downcast_ref::<Malformed>())
+            .is_some_and(Malformed::is_cut_off);
         if cut_off { self.lost(error) } else { error }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
+use super::shares::Shares;
 use super::slots::Slots;
 use super::{FAREWELLS, HttpServer, Inner};
 use crate::client::{HttpClient, HttpUrl};
@@ -108,6 +109,9 @@ impl HttpServerBuilder {
     /// Keeps a stream open in each session for what the server says unasked (2025-11-25,
     /// basic/transports): that its tools changed, above all. Default: only where there is an
     /// [`input`](Self::input) handler, because many servers ask their questions there.
+    ///
+    /// A server of 2026-07-28 is asked to tell of changed tools from the first listing on. Default:
+    /// only while somebody has [`HttpServer::tool_changes`].
     pub fn listen(mut self, listen: bool) -> Self {
         self.listen = listen;
         self
@@ -159,6 +163,9 @@ impl HttpServerBuilder {
                 known.extend(self.extensions);
             }
         }
+        // Closed, so that it can be waited for; it takes tasks all the same.
+        let farewells = TaskTracker::new();
+        farewells.close();
         Ok(HttpServer(Arc::new_cyclic(|this| Inner {
             id,
             finder,
@@ -169,16 +176,19 @@ impl HttpServerBuilder {
             protocol: self.protocol,
             client_identity: self.client_identity,
             listens: self.listen || self.input.is_some(),
+            subscribes: self.listen,
             input: self.input,
             tool_changes: watch::Sender::new(0),
             capabilities,
             sessions: Slots::new(limits.sessions),
             streams: Slots::new(limits.sessions),
+            subscriptions: Slots::lasting(limits.subscriptions),
+            shares: Shares::new(limits.calls_per_principal),
             limits,
             shared_discovery: arc_swap::ArcSwapOption::empty(),
             keeps_streams_open: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
-            farewells: TaskTracker::new(),
+            farewells,
             farewell_permits: Arc::new(Semaphore::new(FAREWELLS)),
             this: Weak::clone(this),
         })))

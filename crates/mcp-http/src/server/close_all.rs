@@ -16,6 +16,7 @@ impl HttpServer {
     pub async fn close_all(&self, limit: Duration) {
         let mut principals = self.0.sessions.principals();
         principals.extend(self.0.streams.principals());
+        principals.extend(self.0.subscriptions.principals());
         // Dropped at the limit, and the tasks with it.
         let mut goodbyes = JoinSet::new();
         let all = async {

@@ -14,7 +14,7 @@ use mcp_core::{CallContext, Error, Failure, wire};
 
 use super::Inner;
 use super::fault::Fault;
-use crate::client::{HttpRequest, HttpResponse, HttpUrl, redirect};
+use crate::client::{HttpRequest, HttpResponse, HttpUrl, SendError, redirect};
 
 /// What a server wants in the next proof of possession (RFC 9449, section 9).
 static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -56,6 +56,9 @@ impl Inner {
         let mut hops = 0;
         let (mut renewed, mut stepped_up, mut nonced) = (false, false, false);
         let mut reconnected = false;
+        let may_repeat = |error: &SendError| {
+            error.is_unprocessed() || (exchange.repeatable && error.maybe_received())
+        };
         let mut scopes: Vec<String> = Vec::new();
         loop {
             let url = redirected.as_ref().unwrap_or(exchange.url);
@@ -75,11 +78,11 @@ impl Inner {
             request.body = exchange.body.clone();
             let response = match self.client.send(request).await {
                 Ok(response) => response,
-                Err(error) if !error.maybe_received() => return Err(error.into_error().into()),
-                Err(_) if exchange.repeatable && !reconnected => {
+                Err(error) if !reconnected && may_repeat(&error) => {
                     reconnected = true;
                     continue;
                 }
+                Err(error) if !error.maybe_received() => return Err(error.into_error().into()),
                 Err(error) if exchange.tool.is_some() => {
                     return Err(Error::outcome_unknown(error.into_error()).into());
                 }

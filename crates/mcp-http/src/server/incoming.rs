@@ -166,12 +166,16 @@ fn progressed(reading: Reading<'_>, params: Option<&RawValue>, sent: &Credential
         #[serde(borrow, default)]
         message: Option<Cow<'a, str>>,
     }
-    let Some(handler) = &reading.context.progress else {
+    if !reading.context.wants_progress() {
         return;
-    };
+    }
     let told = params.and_then(|params| serde_json::from_str::<Progress<'_>>(params.get()).ok());
     let Some(told) = told.filter(|told| told.token == reading.id) else {
         return tracing::debug!("progress of no request");
+    };
+    reading.context.record_progress();
+    let Some(handler) = &reading.context.progress else {
+        return;
     };
     let message = told.message.as_deref().map(|text| sent.redact(text));
     handler.progress(ProgressUpdate::new(

@@ -60,6 +60,10 @@ impl Inner {
             self.shared_discovery
                 .store(Some(Arc::new(discovery.clone())));
         }
+        let tells_changes = discovery.as_ref().is_some_and(|known| known.tells_changes);
+        if tells_changes && pages.is_ok() {
+            self.subscribe(version, context).await;
+        }
         let nothing_offered = discovery.as_ref().is_some_and(|known| !known.has_tools);
         let info = discovery.map(|discovery| discovery.info);
         let info = info.unwrap_or_else(|| Implementation::default().info(version, None));

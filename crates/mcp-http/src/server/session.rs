@@ -1,5 +1,7 @@
 //! The dialect of 2025-03-26 to 2025-11-25: a handshake, then sessions, one per principal.
 
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,13 +30,45 @@ use super::stateless::{Capabilities, Implementation};
 /// something to say.
 const LISTENING: Duration = Duration::from_secs(1);
 
-/// What one principal has agreed on with the server. Dropping it ends its listener.
-#[derive(Debug)]
+/// What one principal has agreed on with the server. Dropping it ends its listener, and the session
+/// at the server.
 pub(crate) struct Session {
     pub(crate) key: Arc<SessionKey>,
     pub(crate) info: ServerInfo,
     pub(crate) has_tools: bool,
+    principal: Principal,
+    server: Weak<Inner>,
+    /// Whether the server need not be told of the end.
+    is_over: AtomicBool,
     _listener: JoinSet<()>,
+}
+
+/// A session that makes way for another, or that nobody uses any more, ends at the server too
+/// (2025-11-25, basic/transports), once the last call in it is over.
+impl Drop for Session {
+    fn drop(&mut self) {
+        if *self.is_over.get_mut() || self.key.id.is_none() {
+            return;
+        }
+        // Without a server there is nobody left to say it.
+        let Some(server) = self.server.upgrade() else {
+            return;
+        };
+        let (key, principal) = (Arc::clone(&self.key), self.principal.clone());
+        server.farewell(move |server| async move {
+            let context = CallContext::new(principal).with_timeout(server.limits.close_timeout);
+            server.delete(&key, &context).await;
+        });
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("key", &self.key)
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What every request of a session carries.
@@ -77,6 +111,7 @@ impl Inner {
                 .await?;
             match self.session_once(&session, rpc, context, &mut take).await {
                 Err(fault) if session.key.id.is_some() && fault.is_session_loss() => {
+                    session.is_over.store(true, Ordering::Relaxed);
                     if lost.replace(session).is_some() {
                         return Err(Failure::SessionLost.into());
                     }
@@ -93,11 +128,12 @@ impl Inner {
         context: &CallContext,
         take: impl FnMut(&RawValue) -> Result<T, Error>,
     ) -> Result<T, Fault> {
+        let _place = self.shares.place(&context.principal).await;
         let id = self.next_id();
         let (client, capabilities) = (&self.client_identity, &self.capabilities);
         let trace = context.trace.as_ref();
         let mut meta = RequestMeta::new(session.key.version, client, capabilities, trace);
-        if context.progress.is_some() {
+        if context.wants_progress() {
             meta = meta.with_progress_token(id);
         }
         let exchange = Exchange {
@@ -225,6 +261,9 @@ impl Inner {
             key,
             info: agreed.info,
             has_tools: agreed.has_tools,
+            principal: context.principal.clone(),
+            server: Weak::clone(&self.this),
+            is_over: AtomicBool::new(false),
             _listener: listener,
         })
     }
@@ -278,9 +317,12 @@ impl Inner {
         let Some(session) = self.sessions.remove(&context.principal) else {
             return;
         };
-        if session.key.id.is_none() {
-            return;
+        if !session.is_over.swap(true, Ordering::Relaxed) && session.key.id.is_some() {
+            self.delete(&session.key, context).await;
         }
+    }
+
+    async fn delete(&self, session: &SessionKey, context: &CallContext) {
         let exchange = Exchange {
             method: Method::DELETE,
             url: &self.url,
@@ -290,7 +332,7 @@ impl Inner {
             context,
         };
         let ended = self.exchange(&exchange, |map| {
-            session.key.headers(map);
+            session.headers(map);
             Ok(())
         });
         let ended = async { ended.await.map_err(Fault::into_error) };

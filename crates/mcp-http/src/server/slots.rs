@@ -53,6 +53,12 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
         )
     }
 
+    /// As [`new`](Self::new), for what is used without being asked for.
+    pub(crate) fn lasting(limit: usize) -> Self {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        Self(moka::sync::Cache::new(limit))
+    }
+
     /// The principal's value if it is usable, or a new one. Whoever comes first opens it, and who
     /// comes meanwhile shares what comes of that, an error as well. An opening that is dropped
     /// half-way is taken over by the next one.

@@ -27,6 +27,8 @@ pub(crate) struct Discovery {
     pub(crate) supported: Vec<String>,
     pub(crate) info: ServerInfo,
     pub(crate) has_tools: bool,
+    /// Whether it tells of changed tools who asks for that.
+    pub(crate) tells_changes: bool,
     /// Until when everybody may be told the same; `None` when it is for who asked.
     pub(crate) shared_until: Option<Instant>,
 }
@@ -103,10 +105,11 @@ impl Inner {
         context: &CallContext,
         take: impl FnMut(&RawValue) -> Result<T, Error>,
     ) -> Result<Reply<T>, Fault> {
+        let _place = self.shares.place(&context.principal).await;
         let id = self.next_id();
         let (client, capabilities) = (&self.client_identity, &self.capabilities);
         let mut meta = RequestMeta::new(version, client, capabilities, context.trace.as_ref());
-        if context.progress.is_some() {
+        if context.wants_progress() {
             meta = meta.with_progress_token(id);
         }
         let exchange = Exchange {
@@ -179,7 +182,7 @@ impl Inner {
     }
 }
 
-fn stateless_headers(
+pub(super) fn stateless_headers(
     map: &mut HeaderMap,
     version: ProtocolVersion,
     rpc: &Rpc<'_>,
@@ -238,6 +241,7 @@ fn read_discovery(result: &RawValue, version: ProtocolVersion) -> Result<Discove
         supported: said.supported,
         info: server.info(version, said.instructions),
         has_tools: said.capabilities.tools.is_some(),
+        tells_changes: said.capabilities.tells_changes(),
         shared_until: shared.then(|| Instant::now() + lifetime),
     })
 }
@@ -249,7 +253,14 @@ const MAX_SHARED_MS: u64 = 60 * 60 * 1000;
 #[derive(Default, Deserialize)]
 pub(crate) struct Capabilities {
     #[serde(default)]
-    pub(crate) tools: Option<serde::de::IgnoredAny>,
+    pub(crate) tools: Option<serde_json::Value>,
+}
+
+impl Capabilities {
+    fn tells_changes(&self) -> bool {
+        let tools = self.tools.as_ref();
+        tools.is_some_and(|tools| tools["listChanged"] == true)
+    }
 }
 
 /// `Implementation`, as servers write it.

@@ -1,0 +1,56 @@
+//! F8: one principal floods, the others keep their share.
+
+use mcp_core::{CallContext, ErrorKind, Principal};
+use mcp_testbed::fault::FaultServer;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::harness::{call_within, context, modern, small};
+
+#[tokio::test]
+async fn f8_one_who_floods_waits_for_itself_only() {
+    let (told, mut hears) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let opens = Arc::clone(&gate);
+    let server = FaultServer::start(move |request, mut wire| {
+        let (told, gate) = (told.clone(), Arc::clone(&gate));
+        async move {
+            // Only Bob's call asks for progress.
+            if request.json()["params"]["_meta"]["progressToken"].is_null() {
+                told.send(()).unwrap();
+                drop(gate.acquire().await.unwrap());
+            }
+            wire.modern(&request).await.then_some(wire)
+        }
+    })
+    .await;
+    let mut limits = small();
+    limits.calls_per_principal = 3;
+    let client = modern(&server).limits(limits).build().unwrap();
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let client = client.clone();
+        calls.spawn(async move { call_within(&client, &context("alice")).await });
+    }
+    for _ in 0..3 {
+        hears.recv().await.unwrap();
+    }
+    // Who is at the limit waits within the deadline, and the server hears nothing of it.
+    let hurried =
+        CallContext::new(Principal::new("alice").unwrap()).with_timeout(Duration::from_millis(100));
+    let error = call_within(&client, &hurried).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(hurried.report().attempts, 0);
+    assert_eq!(server.count("tools/call"), 3);
+    // Another one is served at once.
+    let bob = context("bob").with_progress_timeout(Duration::from_secs(5));
+    assert_eq!(call_within(&client, &bob).await.unwrap().text(), "done");
+    // And all are served in the end.
+    opens.add_permits(20);
+    while let Some(called) = calls.join_next().await {
+        assert_eq!(called.unwrap().unwrap().text(), "done");
+    }
+    assert_eq!(server.count("tools/call"), 21);
+}
