@@ -1,7 +1,11 @@
 //! The long-lived handle: many users, several servers, some of them down, through logins and
 //! logouts.
+#![expect(
+    clippy::unwrap_used,
+    clippy::similar_names,
+    reason = "a test's panic is its report, and an issuer has issued"
+)]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,8 +15,8 @@ use mcp_testbed::fault::{FaultServer, Request, Wire};
 use mcp_toolkit::adapter::ToolSet;
 use mcp_toolkit::auth::{
     AuthorizationRequired, CredentialError, CredentialProvider, CredentialRequest, Credentials,
-    Headers, MaybeReady, MemoryStore, PerPrincipal, Principal, RefreshingToken, Save, SharedStore,
-    Token, TokenContext, TokenKey, TokenStore,
+    Headers, MaybeReady, MemoryStore, PerPrincipal, Principal, RefreshingToken, Save,
+    SharedProvider, SharedStore, Token, TokenContext, TokenKey, TokenStore,
 };
 use mcp_toolkit::cache::ToolCache;
 use mcp_toolkit::config::Config;
@@ -21,6 +25,7 @@ use mcp_toolkit::{
     HttpLoader, McpToolkit, PrincipalTools, ServerTools, load_mcp_tools_http, load_mcp_tools_stdio,
 };
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -532,6 +537,106 @@ async fn a_shutdown_lets_calls_finish_ends_sessions_and_refuses_what_comes_later
     is(&toolkit.tools_for(&alice).await, &[("notes", "config")]);
 }
 
+#[tokio::test]
+async fn a_load_under_way_at_a_logout_is_not_kept() {
+    let (asked, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (told, may) = (Arc::clone(&asked), Arc::clone(&go));
+    let server = FaultServer::start(move |request: Request, mut wire: Wire| {
+        let (told, may) = (Arc::clone(&told), Arc::clone(&may));
+        async move {
+            if request.rpc_method() == "tools/list" {
+                told.add_permits(1);
+                may.acquire().await.unwrap().forget();
+            }
+            wire.modern(&request).await.then_some(wire)
+        }
+    })
+    .await;
+    let toolkit = McpToolkit::builder()
+        .server("s", load_mcp_tools_http(server.url()))
+        .build()
+        .unwrap();
+    let alice = who("alice");
+    let loading = tokio::spawn({
+        let (toolkit, alice) = (toolkit.clone(), alice.clone());
+        async move { toolkit.tools_for(&alice).await }
+    });
+    asked.acquire().await.unwrap().forget();
+    toolkit.logout(&alice, "s").await.unwrap();
+    go.add_permits(2);
+    is(&loading.await.unwrap(), &[("s", "1 tools")]);
+    toolkit.tools_for(&alice).await;
+    assert_eq!(server.count("tools/list"), 2);
+}
+
+const CHILDS_TOKEN: &str = "TOOLKIT_TEST_CHILDS_TOKEN";
+
+/// Not a test: what the children of the next one run.
+#[test]
+#[ignore = "is run as a child process"]
+fn be_the_child() {
+    let Ok(token) = std::env::var(CHILDS_TOKEN) else {
+        return;
+    };
+    for line in std::io::stdin().lines() {
+        let request: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let result = match request["method"].as_str().unwrap_or_default() {
+            "server/discover" => json!({"resultType": "complete",
+                "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+                "ttlMs": 60_000, "cacheScope": "public"}),
+            "tools/list" => json!({"resultType": "complete",
+                "tools": [{"name": "whoami", "inputSchema": {"type": "object"}}]}),
+            _ => json!({"resultType": "complete",
+                "content": [{"type": "text", "text": format!("{token} {}", std::process::id())}]}),
+        };
+        let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+        println!("{answer}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn lives(pid: &str) -> bool {
+    std::path::Path::new("/proc").join(pid).exists()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn each_user_has_a_child_which_ends_with_the_logout_or_the_toolkit() {
+    let server = EmbeddedServer::start(LONG).await.unwrap();
+    let credential: SharedProvider = Arc::new(per_user(server.tokens()));
+    let program = std::env::current_exe().unwrap();
+    let child = load_mcp_tools_stdio(program.to_str().unwrap())
+        .args(["be_the_child", "--exact", "--ignored", "--nocapture"])
+        .env(CHILDS_TOKEN, credential);
+    let toolkit = McpToolkit::builder().server("c", child).build().unwrap();
+    let (alice, bob) = (who("alice"), who("bob"));
+    let ask = async |principal| {
+        let tools = toolkit.tools_for(principal).await;
+        say(tools.tools(), "whoami").await.unwrap()
+    };
+    let (hers, his) = tokio::join!(ask(&alice), ask(&bob));
+    let (her_token, her_pid) = hers.split_once(' ').unwrap();
+    let (his_token, his_pid) = his.split_once(' ').unwrap();
+    assert_eq!(her_token, "test-token-alice-1");
+    assert_eq!(his_token, "test-token-bob-1");
+
+    toolkit.logout(&alice, "c").await.unwrap();
+    assert!(!lives(her_pid) && lives(his_pid));
+    let again = ask(&alice).await;
+    let (token, pid) = again.split_once(' ').unwrap();
+    assert_eq!(token, "test-token-alice-2");
+
+    drop(toolkit);
+    let gone = async {
+        while lives(pid) || lives(his_pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .expect("the children outlive the toolkit");
+}
+
 /// Gives each user tokens that say whose they are, another one every few requests.
 #[derive(Debug, Default)]
 struct Rotating(AtomicU64);
@@ -566,7 +671,7 @@ async fn echo_who_called() -> FaultServer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_operations_of_two_users_never_cross() {
-    const EACH: usize = 1_250;
+    const TURNS: usize = 760;
     let server = echo_who_called().await;
     let toolkit = McpToolkit::builder()
         .server("s", load_mcp_tools_http(server.url()))
@@ -580,8 +685,8 @@ async fn ten_thousand_operations_of_two_users_never_cross() {
         workers.push(tokio::spawn(async move {
             let principal = who(user);
             let own = format!("tool_of_{user}");
-            let mut seen: HashMap<&str, usize> = HashMap::new();
-            for turn in 0..EACH {
+            let mut operations = 0;
+            for turn in 0..TURNS {
                 let tools = toolkit.tools_for(&principal).await;
                 let names: Vec<_> = tools
                     .tools()
@@ -589,25 +694,25 @@ async fn ten_thousand_operations_of_two_users_never_cross() {
                     .map(|tool| tool.name().to_owned())
                     .collect();
                 assert_eq!(names, [own.as_str()]);
-                let what = match turn % 10 {
+                operations += 1;
+                match turn % 10 {
                     9 if turn % 100 == 99 => {
                         toolkit.logout(&principal, "s").await.unwrap();
-                        "logout"
+                        operations += 1;
                     }
-                    7..=9 => "list",
+                    7..=9 => {}
                     _ => {
                         assert_eq!(say(tools.tools(), &own).await.unwrap(), user);
-                        "call"
+                        operations += 1;
                     }
-                };
-                *seen.entry(what).or_default() += 1;
+                }
             }
-            seen.values().sum::<usize>()
+            operations
         }));
     }
     let mut done = 0;
     for worker in workers {
         done += worker.await.unwrap();
     }
-    assert_eq!(done, 8 * EACH);
+    assert!(done >= 10_000, "{done} operations");
 }

@@ -10,6 +10,7 @@ use crate::{steps, workspace};
 /// Every example that ends by itself. The README promises that each does, in ten seconds.
 const EXAMPLES: &[&str] = &[
     "quickstart",
+    "multi_tenant",
     "bearer",
     "custom_headers",
     "refreshing_token",

@@ -76,7 +76,7 @@ struct Inner {
     entries: Box<[Entry]>,
     /// The names of the entries, as every answer carries them.
     ids: Arc<[ServerId]>,
-    cache: ToolCache,
+    cache: Arc<ToolCache>,
     hot: Hot,
     life: Arc<Life>,
 }
@@ -142,7 +142,9 @@ impl McpToolkit {
         let _ = tokio::time::timeout(grace / 2, inner.life.calls_ended()).await;
         let goodbyes = inner.served().map(|served| served.member.close_all(grace));
         let _ = tokio::time::timeout(grace / 2, join_all(goodbyes)).await;
-        inner.cache.invalidate_all().await;
+        for id in &*inner.ids {
+            inner.cache.invalidate_server(id).await;
+        }
     }
 }
 

@@ -121,8 +121,10 @@ impl McpToolkitBuilder {
         self
     }
 
-    /// Keeps loaded tools there. Default: a cache of its own with the default settings, which
-    /// remembers for 5 s that a server could not be reached.
+    /// Keeps loaded tools there; what is left of them there when the toolkit is dropped without a
+    /// [`shutdown`](McpToolkit::shutdown) keeps servers alive until it is over. Default: a cache of
+    /// its own with the default settings, which remembers for 5 s that a server could not be
+    /// reached.
     pub fn cache(mut self, cache: &ToolCache) -> Self {
         self.cache = Some(cache.clone());
         self
@@ -181,6 +183,7 @@ impl McpToolkitBuilder {
             let cache = ToolCache::builder();
             cache.negative_ttl(FAILED_FOR).build()
         });
+        let cache = Arc::new(cache);
         let life = Arc::new(Life::default());
         let mut entries = Vec::with_capacity(self.servers.len());
         for described in std::mem::take(&mut self.servers) {
@@ -219,12 +222,18 @@ impl McpToolkitBuilder {
         })))
     }
 
-    fn serve(&self, id: &ServerId, opened: Opened, cache: &ToolCache, life: &Arc<Life>) -> Served {
+    fn serve(
+        &self,
+        id: &ServerId,
+        opened: Opened,
+        cache: &Arc<ToolCache>,
+        life: &Arc<Life>,
+    ) -> Served {
         let member = Arc::new(Member::new(
             (id.clone(), opened.reach, opened.provider),
             opened.startup,
             self.concurrency,
-            cache.clone(),
+            cache,
             Arc::clone(life),
         ));
         let server: Arc<dyn ToolServer> = Arc::<Member>::clone(&member);

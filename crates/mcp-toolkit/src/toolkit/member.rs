@@ -1,8 +1,8 @@
 //! One server of a toolkit, for all principals.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mcp_auth::{CredentialRequest, Fingerprint, SharedProvider};
@@ -90,7 +90,8 @@ pub(super) struct Member {
     /// Loads at a time. Each server has its own: one that hangs holds up nobody else's.
     turns: Semaphore,
     changes: Changes,
-    cache: ToolCache,
+    /// Sets in the cache hold this, so this does not hold the cache.
+    cache: Weak<ToolCache>,
     life: Arc<Life>,
 }
 
@@ -99,7 +100,7 @@ impl Member {
         (id, reach, provider): (ServerId, Reach, SharedProvider),
         startup: Duration,
         concurrency: usize,
-        cache: ToolCache,
+        cache: &Arc<ToolCache>,
         life: Arc<Life>,
     ) -> Self {
         Self {
@@ -109,7 +110,7 @@ impl Member {
             provider,
             startup,
             turns: Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)),
-            cache,
+            cache: Arc::downgrade(cache),
             life,
         }
     }
@@ -160,17 +161,16 @@ impl Member {
 
     /// What the principal could see with these credentials is not known any more.
     async fn refused(&self, principal: &Principal) {
+        let Some(cache) = self.cache.upgrade() else {
+            return;
+        };
         match self.fingerprint_now(principal) {
             // Nothing else can be found again: what a principal has now is part of the key.
             Some(credentials) => {
                 let key = CacheKey::new(self.id.clone(), principal.clone(), credentials);
-                self.cache.invalidate(&key).await;
+                cache.invalidate(&key).await;
             }
-            None => {
-                self.cache
-                    .invalidate_principal_at(principal, &self.id)
-                    .await;
-            }
+            None => cache.invalidate_principal_at(principal, &self.id).await,
         }
     }
 }

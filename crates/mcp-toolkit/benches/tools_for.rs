@@ -1,0 +1,114 @@
+//! A cached `tools_for`. Run with `cargo bench -p mcp-toolkit`.
+#![expect(clippy::unwrap_used, reason = "a benchmark has nobody to tell")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use divan::Bencher;
+use mcp_toolkit::McpToolkit;
+use mcp_toolkit::auth::{PerPrincipal, Principal, RefreshingToken, Token, TokenContext};
+use mcp_toolkit::core::{
+    BoxFuture, CallContext, Error, ServerId, ServerInfo, ToolCall, ToolDefinition, ToolListing,
+    ToolOutput, ToolServer, Transport,
+};
+use serde_json::json;
+
+fn main() {
+    divan::main();
+}
+
+#[derive(Debug)]
+struct Fifty(ServerId);
+
+impl ToolServer for Fifty {
+    fn id(&self) -> &ServerId {
+        &self.0
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::Local
+    }
+
+    fn list_tools<'a>(
+        &'a self,
+        _context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
+        Box::pin(async {
+            let mut listing = ToolListing::new(ServerInfo::default());
+            for n in 0..50 {
+                let tool = ToolDefinition::from_parts(&format!("t{n}"), "", &json!({})).unwrap();
+                listing.tools.push(Arc::new(tool));
+            }
+            Ok(listing)
+        })
+    }
+
+    fn call_tool<'a>(
+        &'a self,
+        _call: ToolCall<'a>,
+        _context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
+        Box::pin(async { Ok("ok".into()) })
+    }
+}
+
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("a hit waits for nothing"),
+    }
+}
+
+/// A fresh token for each user, as platforms have it.
+fn tokens() -> PerPrincipal {
+    PerPrincipal::new(|_, principal: &Principal| {
+        let token = format!("test-token-{}", principal.user());
+        Ok(RefreshingToken::new(move |_: TokenContext| {
+            let token = Token::new(token.clone()).expires_in(Duration::from_secs(86_400));
+            async move { Ok(token) }
+        }))
+    })
+}
+
+fn toolkit(servers: usize) -> McpToolkit {
+    let mut builder = McpToolkit::builder();
+    for n in 0..servers {
+        let id = ServerId::new(format!("s{n}")).unwrap();
+        let server: Arc<dyn ToolServer> = Arc::new(Fifty(id.clone()));
+        builder = builder.server(&id, server).credentials(&id, tokens());
+    }
+    builder.build().unwrap()
+}
+
+/// The tools, and a look at one.
+#[divan::bench(args = [1, 3, 20])]
+fn cached(bencher: Bencher<'_, '_>, servers: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let toolkit = toolkit(servers);
+    let alice = Principal::in_tenant("acme", "alice").unwrap();
+    runtime.block_on(toolkit.tools_for(&alice));
+    bencher.bench_local(|| at_once(toolkit.tools_for(&alice)).tools().len());
+}
+
+/// Found server by server, as for a user who was not here for a while.
+#[divan::bench(args = [1, 3, 20])]
+fn put_together_again(bencher: Bencher<'_, '_>, servers: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let toolkit = toolkit(servers);
+    let alice = Principal::in_tenant("acme", "alice").unwrap();
+    let nobody = mcp_toolkit::cache::CacheKey::new(
+        ServerId::new("none").unwrap(),
+        alice.clone(),
+        mcp_toolkit::auth::Fingerprint::anonymous(),
+    );
+    runtime.block_on(toolkit.tools_for(&alice));
+    bencher
+        // An invalidation of nothing makes the toolkit look again.
+        .with_inputs(|| at_once(toolkit.cache().invalidate(&nobody)))
+        .bench_local_values(|()| runtime.block_on(toolkit.tools_for(&alice)).tools().len());
+}
