@@ -75,7 +75,7 @@ async fn logged_in(
     tokens: Option<&TokenPlace>,
 ) -> Option<ServerLoader> {
     let place = TokenPlace::chosen(tokens).ok()?;
-    if place == TokenPlace::Keyring && tokens.is_none() || !place.is_there() {
+    if !place.is_there() {
         return None;
     }
     let store = place.open().await.ok()?;

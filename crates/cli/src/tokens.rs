@@ -109,8 +109,13 @@ fn files(_: &Path) -> Result<SharedStore, Error> {
 async fn keyring() -> Result<SharedStore, Error> {
     let folder = data_folder().ok_or_else(|| Error::config("there is no folder for data"))?;
     let sealed = files(&folder.join("mcpt").join("sealed"))?;
-    let keyring = zbus_secret_service_keyring_store::Store::new()
-        .map_err(|_| Error::config("the system's keyring cannot be reached"))?;
+    let unreachable = || {
+        Error::config("the system's keyring cannot be reached: is the desktop's Secret Service running?")
+    };
+    // It waits for the desktop on a runtime of its own.
+    let opening = tokio::task::spawn_blocking(zbus_secret_service_keyring_store::Store::new);
+    let keyring = opening.await.map_err(|_| unreachable())?;
+    let keyring = keyring.map_err(|_| unreachable())?;
     let store = mcp_toolkit::oauth::SealedStore::with_keyring(sealed, keyring, "mcpt").await?;
     Ok(Arc::new(store))
 }

@@ -50,10 +50,6 @@ pub(crate) async fn believed(
 async fn advice(error: &Error, url: &HttpUrl, patience: Duration) -> String {
     let words = failure::words(error);
     let says = |part: &str| words.to_ascii_lowercase().contains(part);
-    if !matches!(error.failure(), Failure::Tls { .. }) {
-        return "the connection broke off during the handshake: a proxy or firewall may be in between"
-            .to_owned();
-    }
     if says("expired") {
         return "the server's certificate has expired: renew it (or set this machine's clock)"
             .into();
@@ -82,7 +78,10 @@ async fn advice(error: &Error, url: &HttpUrl, patience: Duration) -> String {
             url.peer()
         );
     }
-    "the server's TLS cannot be used; what it said stands above".into()
+    match error.failure() {
+        Failure::Tls { .. } => "the server's TLS cannot be used; what it said stands above".into(),
+        _ => "no TLS is spoken there, or a proxy or firewall is in between".into(),
+    }
 }
 
 /// What is worth telling of the server's own certificate.

@@ -224,6 +224,37 @@ async fn a_server_of_the_time_of_sessions_works_too() {
 }
 
 #[tokio::test]
+async fn a_server_of_the_time_of_sessions_is_told_that_nobody_waits() {
+    let lifetime = std::time::Duration::from_secs(600);
+    let server = mcp_testbed::embedded::EmbeddedServer::start_with_sessions(lifetime)
+        .await
+        .unwrap();
+    let shell = Shell::new().var("TOKEN", &server.tokens().issue("alice").access);
+    let ran = shell
+        .run(&[
+            "call",
+            "slow",
+            "--json",
+            "--args",
+            r#"{"milliseconds":60000}"#,
+            "--timeout",
+            "500ms",
+            "--url",
+            server.url(),
+            "--header",
+            "X-Tenant-Id: acme",
+            "--bearer-env",
+            "TOKEN",
+        ])
+        .await;
+    assert_eq!(ran.kind(), "timeout", "{}", ran.stdout);
+    let seen = server.seen();
+    let told = seen.iter().any(|it| it.method == "notifications/cancelled");
+    let methods: Vec<_> = seen.iter().map(|it| it.method.as_str()).collect();
+    assert!(told, "{methods:?}");
+}
+
+#[tokio::test]
 async fn the_childs_words_are_its_own() {
     let mut words = vec![
         "call",

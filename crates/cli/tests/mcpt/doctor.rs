@@ -177,7 +177,8 @@ async fn tokens_that_are_not_taken() {
         let (shell, entry) = with_token(server.url(), &token);
         let ran = examine(&shell, &entry).await;
         failed(&ran, "authentication", "unauthorized", 3, advice);
-        assert!(ran.stdout.contains("sent authorization"), "{}", ran.stdout);
+        let sent = "sent x-tenant-id, authorization (";
+        assert!(ran.stdout.contains(sent), "{}", ran.stdout);
         assert!(ran.stdout.contains("invalid_token"), "{}", ran.stdout);
         ran.shows_nothing_of(&token);
     }
@@ -273,10 +274,18 @@ async fn one_scheme_where_the_other_is_spoken() {
     let advice = document["servers"][0]["advice"].as_str().unwrap();
     assert!(advice.contains("write `https://`"), "{document}");
 
-    let plain = server(|_| None).await;
-    let url = format!("https://localhost:{}/mcp", plain.port());
+    let plain = embedded().await;
+    let url = plain.url().replace("http://", "https://");
     let ran = examine(&Shell::new(), &json!({ "url": url })).await;
     failed(&ran, "tls", "tls", 4, "write `http://`");
+    // One that waits for the rest of what it takes for a request.
+    let plain = server(|_| None).await;
+    let url = plain.url().replace("http://", "https://");
+    let shell = Shell::new();
+    let ran = shell
+        .run(&["doctor", "--json", "--timeout", "500ms", "--url", &url])
+        .await;
+    failed(&ran, "tls", "timeout", 4, "write `http://`");
 
     let entry = json!({ "url": "http://mcp.example.com/mcp" });
     let ran = examine(&Shell::new(), &entry).await;

@@ -144,7 +144,10 @@ async fn what_a_grant_needs_is_asked_for() {
             json!({ "grant": "jwt_bearer", "assertion": { "file": "no/such/file" } }),
             "field `auth.assertion`: file",
         ),
-        (json!({ "dpop": true }), "DPoP"),
+        (
+            json!({ "grant": "jwt_bearer", "assertion": "test-jwt", "dpop": true }),
+            "DPoP",
+        ),
     ] {
         let shell = shell(&server, &auth);
         let ran = shell.run(&CALL).await;
