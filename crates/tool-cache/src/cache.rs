@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_adapter::{ToolSet, ToolSetBuilder};
 use mcp_core::auth::Credentials;
 use mcp_core::auth::time::{Instant, SharedClock};
-use mcp_core::{CallContext, Error, Principal, ServerId, ToolListing};
+use mcp_core::{CallContext, Error, ErrorKind, Principal, ServerId, ToolListing};
+use parking_lot::Mutex;
 
 use crate::flights::Validity;
 use crate::refreshes::{self, Refreshes};
@@ -54,7 +56,7 @@ impl ToolCache {
     ///
     /// `credentials` are those that the server would be asked with now; they tell whose entry it is
     /// and how long it may live. Dropping the future loses only the wait: a load that others wait
-    /// for is taken over by one of them. When the server refuses (401, 403), everything that is kept
+    /// for is taken over by one of them, as is one that ended with its own caller's deadline. When the server refuses (401, 403), everything that is kept
     /// of the principal at this server goes.
     ///
     /// # Errors
@@ -68,34 +70,53 @@ impl ToolCache {
         context: &CallContext,
     ) -> Result<ToolSet, Error> {
         let store = &self.store;
-        let loaded = match mode {
-            CacheMode::Use => {
-                let key = CacheKey::of(builder, credentials);
-                match self.look_up(&key, builder).await {
-                    Found::Fresh(outcome, _) => return outcome,
-                    Found::Stale(set, validity) => {
-                        let principal = &context.principal;
-                        self.refresh_behind(key, validity, builder, credentials, principal);
-                        return Ok(set);
-                    }
-                    Found::Nothing => {}
+        // What this caller's own deadline ended is no news for those who wait for the same.
+        let impatient = Mutex::new(None);
+        let list = || async {
+            let listed = builder.server().list_tools(context).await;
+            listed.map_err(|error| {
+                let over = context.deadline.is_some_and(|end| end <= Instant::now());
+                if !over || error.kind() != ErrorKind::Timeout {
+                    return error;
                 }
-                let list = || builder.server().list_tools(context);
-                store.share_load(&key, builder, credentials, list).await.0
-            }
-            CacheMode::Refresh => {
-                let key = CacheKey::of(builder, credentials);
-                store.public.invalidate(&key.server).await;
-                store.invalidate(&key).await;
-                count(&store.counters.misses);
-                let list = || builder.server().list_tools(context);
-                store.share_load(&key, builder, credentials, list).await.0
-            }
-            CacheMode::Bypass => {
-                count(&store.counters.bypasses);
-                builder.load(context).await
+                *impatient.lock() = Some(error.at_server(builder.server().id()));
+                Error::cancelled()
+            })
+        };
+        let key = || CacheKey::asked_as(context.principal.clone(), builder, credentials);
+        let loading = async {
+            match mode {
+                CacheMode::Use => {
+                    let key = key();
+                    match self.look_up(&key, builder).await {
+                        Found::Fresh(outcome, _) => return outcome,
+                        Found::Stale(set, validity) => {
+                            let principal = &context.principal;
+                            self.refresh_behind(key, validity, builder, credentials, principal);
+                            return Ok(set);
+                        }
+                        Found::Nothing => {}
+                    }
+                    store.share_load(&key, builder, credentials, list).await.0
+                }
+                CacheMode::Refresh => {
+                    let key = key();
+                    store.public.invalidate(&key.server).await;
+                    store.invalidate(&key).await;
+                    count(&store.counters.misses);
+                    store.share_load(&key, builder, credentials, list).await.0
+                }
+                CacheMode::Bypass => {
+                    count(&store.counters.bypasses);
+                    builder.load(context).await
+                }
             }
         };
+        // Somebody else's load may take longer than this caller has.
+        let loaded = context
+            .bound(Duration::MAX, "loading the tools", loading)
+            .await;
+        let loaded = impatient.into_inner().map_or(loaded, Err);
         if loaded.as_ref().is_err_and(is_refusal) {
             let (principal, server) = (&context.principal, builder.server().id());
             store.invalidate_principal_at(principal, server).await;

@@ -32,9 +32,20 @@ impl CacheKey {
 
     /// The key of what a builder makes with credentials.
     pub(crate) fn of(builder: &ToolSetBuilder, credentials: &Credentials) -> Self {
+        let principal = builder.bound_principal().cloned().unwrap_or_default();
+        Self::asked_as(principal, builder, credentials)
+    }
+
+    /// The key of what a builder makes with credentials when its server is asked as this principal:
+    /// what was told to one is kept for that one, whomever the tools are bound to.
+    pub(crate) fn asked_as(
+        principal: Principal,
+        builder: &ToolSetBuilder,
+        credentials: &Credentials,
+    ) -> Self {
         Self {
             server: builder.server().id().clone(),
-            principal: builder.bound_principal().cloned().unwrap_or_default(),
+            principal,
             credentials: credentials.fingerprint(),
         }
     }

@@ -235,3 +235,62 @@ async fn interleaved_users_never_see_each_other() {
     }
     assert!(cache.store.flights.is_empty());
 }
+
+#[tokio::test]
+async fn what_is_told_to_one_is_kept_for_that_one_though_nobody_is_bound() {
+    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let shared: Arc<dyn ToolServer> = Arc::<Lister>::clone(&server);
+    let unbound = ToolSet::builder(shared);
+    // One token for the whole platform: who asks is told to the server in another way.
+    let credentials = token("platform");
+    for _ in 0..2 {
+        for name in ["alice", "bob"] {
+            let context = CallContext::new(who(name));
+            let set = cache.get_or_load(&unbound, &credentials, &context);
+            let set = set.await.unwrap();
+            assert_eq!(set.iter().next().unwrap().name(), format!("tool_of_{name}"));
+        }
+    }
+    assert_eq!(server.lists(), 2);
+    cache.invalidate_principal(&who("alice")).await;
+    let context = CallContext::new(who("alice"));
+    let again = cache.get_or_load(&unbound, &credentials, &context).await;
+    assert_eq!((again.is_ok(), server.lists()), (true, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_caller_waits_as_long_as_it_has() {
+    let mut server = Lister::new();
+    server.gate = Some(Semaphore::new(0));
+    let (cache, server) = (ToolCache::new(), Arc::new(server));
+    let load_within = |seconds| {
+        let (cache, server) = (cache.clone(), Arc::clone(&server));
+        async move {
+            let began = Instant::now();
+            let context = CallContext::new(who("alice")).with_timeout(Duration::from_secs(seconds));
+            let loaded = cache
+                .get_or_load(&builder(&server, "alice"), &token("alice"), &context)
+                .await;
+            (
+                loaded.map(drop).map_err(|error| error.kind()),
+                began.elapsed().as_secs(),
+            )
+        }
+    };
+    // The first to come has the least time, or the most: neither counts for the others.
+    for (first, second) in [(1, 100), (100, 1)] {
+        cache.invalidate_all().await;
+        let opened = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            server.gate.as_ref().unwrap().add_permits(1);
+        };
+        let (one, other, ()) = tokio::join!(load_within(first), load_within(second), opened);
+        let (hasty, patient) = if first < second {
+            (one, other)
+        } else {
+            (other, one)
+        };
+        assert_eq!(hasty, (Err(ErrorKind::Timeout), 1));
+        assert_eq!(patient, (Ok(()), 10));
+    }
+}
