@@ -284,7 +284,7 @@ impl fmt::Debug for PerPrincipal {
 mod tests {
     use super::*;
     use crate::testing::ScriptedSource;
-    use crate::{Bearer, RefreshingToken};
+    use crate::{Bearer, MemoryStore, RefreshingToken, SharedStore, TokenKey};
 
     fn bearers() -> PerPrincipal {
         PerPrincipal::new(|server, principal| {
@@ -344,6 +344,55 @@ mod tests {
         ask(&provider, "s", "b").await;
         assert_eq!(provider.len(), 2);
         assert!(provider.known.read().unwrap().entries.len() < 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_logout_takes_the_stored_token_of_one_user_at_one_server() {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let (source, kept) = (ScriptedSource::new(), Arc::clone(&store));
+        let provider = PerPrincipal::new(move |server, principal| {
+            let token = RefreshingToken::new(source.clone());
+            Ok(token.store(Arc::clone(&kept), TokenKey::new(server, principal)))
+        });
+        for (server, user) in [("a", "x"), ("b", "x"), ("a", "y")] {
+            ask(&provider, server, user).await;
+        }
+        let (a, x) = (ServerId::new("a").unwrap(), Principal::new("x").unwrap());
+        // Also where the provider has to be made for it.
+        provider.forget(&x);
+        provider
+            .logged_out(CredentialRequest::new(&a, &x))
+            .await
+            .unwrap();
+        assert_eq!(provider.len(), 1);
+        for (server, user, kept) in [("a", "x", false), ("b", "x", true), ("a", "y", true)] {
+            let (server, user) = (
+                ServerId::new(server).unwrap(),
+                Principal::new(user).unwrap(),
+            );
+            let found = store.load(&TokenKey::new(server, user)).await.unwrap();
+            assert_eq!(found.is_some(), kept);
+        }
+        assert_eq!(ask(&provider, "a", "x").await, "Bearer test-token-4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_everybody_shares_outlives_a_logout() {
+        let store: SharedStore = Arc::new(MemoryStore::new());
+        let key = TokenKey::new(&ServerId::new("s").unwrap(), Principal::local());
+        let shared = RefreshingToken::new(ScriptedSource::new()).store(Arc::clone(&store), key);
+        let (s, alice) = (
+            ServerId::new("s").unwrap(),
+            Principal::new("alice").unwrap(),
+        );
+        let request = CredentialRequest::new(&s, &alice);
+        let before = shared.credentials(request).await.unwrap();
+        shared.logged_out(request).await.unwrap();
+        assert_eq!(shared.credentials(request).await.unwrap(), before);
+        let local = Principal::local();
+        let request = CredentialRequest::new(&s, &local);
+        shared.logged_out(request).await.unwrap();
+        assert_ne!(shared.credentials(request).await.unwrap(), before);
     }
 
     #[tokio::test(start_paused = true)]
