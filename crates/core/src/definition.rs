@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::HeaderParams;
+use crate::wire::Malformed;
 
 /// The definition of a tool, byte for byte as its server sent it.
 ///
@@ -61,7 +62,7 @@ impl ToolDefinition {
             ));
         }
         let known: Known<'_> =
-            serde_json::from_str(raw).map_err(|error| InvalidDefinition(error.to_string()))?;
+            serde_json::from_str(raw).map_err(|error| InvalidDefinition::unreadable(&error))?;
         let input_schema = known
             .input_schema
             .filter(|schema| schema.get().starts_with('{'))
@@ -212,6 +213,10 @@ impl InvalidDefinition {
     pub(crate) fn new(problem: String) -> Self {
         Self(problem)
     }
+
+    pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
+        Self(Malformed::from(error).to_string())
+    }
 }
 
 /// Writes JSON with sorted keys. Depth is bounded by the parser that made the value.
@@ -290,5 +295,12 @@ mod tests {
         ] {
             assert!(ToolDefinition::parse(broken).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn a_broken_definition_is_not_quoted() {
+        let error = ToolDefinition::parse(r#"{"name":4711,"inputSchema":{}}"#).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("integer") && !shown.contains("4711"), "{shown}");
     }
 }

@@ -3,6 +3,7 @@
 mod failure;
 mod kind;
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +12,20 @@ use std::time::Duration;
 pub use self::failure::{ArgumentProblem, Failure};
 pub use self::kind::ErrorKind;
 use crate::auth::{CredentialError, CredentialErrorKind, InvalidHeader, InvalidIdentity, ServerId};
+use crate::wire::Malformed;
 
 /// A cause that can be shared between everybody who waited for the same thing.
 pub(crate) type SharedSource = Arc<dyn StdError + Send + Sync>;
+
+/// A cause to keep. A parser's error quotes what it read, and that may be a secret that a server
+/// echoes or that stands in a configuration.
+fn shared(source: impl StdError + Send + Sync + 'static) -> SharedSource {
+    let json = (&source as &dyn Any).downcast_ref::<serde_json::Error>();
+    match json.map(Malformed::from) {
+        Some(malformed) => Arc::new(malformed),
+        None => Arc::new(source),
+    }
+}
 
 /// Why listing or calling failed: a [`Failure`], and where it happened.
 ///
@@ -75,14 +87,15 @@ impl Error {
         .into()
     }
 
-    /// [`Failure::Config`] with its cause.
+    /// [`Failure::Config`] with its cause. What is wrong with JSON becomes a
+    /// [`Malformed`](crate::wire::Malformed), which quotes nothing of it.
     pub fn config_because(
         message: impl Into<String>,
         source: impl StdError + Send + Sync + 'static,
     ) -> Self {
         Failure::Config {
             message: message.into(),
-            source: Some(Arc::new(source)),
+            source: Some(shared(source)),
         }
         .into()
     }
@@ -96,14 +109,15 @@ impl Error {
         .into()
     }
 
-    /// [`Failure::Protocol`] with its cause.
+    /// [`Failure::Protocol`] with its cause. What is wrong with JSON becomes a
+    /// [`Malformed`](crate::wire::Malformed), which quotes nothing of it.
     pub fn protocol_because(
         message: impl Into<String>,
         source: impl StdError + Send + Sync + 'static,
     ) -> Self {
         Failure::Protocol {
             message: message.into(),
-            source: Some(Arc::new(source)),
+            source: Some(shared(source)),
         }
         .into()
     }
@@ -244,6 +258,19 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parsers_error_quotes_nothing() {
+        let echoed = serde_json::from_str::<i64>(r#""Bearer test-token-canary""#).unwrap_err();
+        let error = Error::protocol_because("an answer is malformed", echoed);
+        let cause = error.source().unwrap();
+        assert!(cause.downcast_ref::<Malformed>().is_some());
+        let shown = format!("{error} {error:?} {cause} {cause:?}");
+        assert!(
+            shown.contains("expected i64") && !shown.contains("canary"),
+            "{shown}"
+        );
+    }
 
     #[test]
     fn causes_can_be_downcast() {

@@ -46,7 +46,7 @@ impl HeaderParams {
             return Ok(Self::default());
         }
         let schema: Value = serde_json::from_str(input_schema)
-            .map_err(|error| InvalidDefinition::new(error.to_string()))?;
+            .map_err(|error| InvalidDefinition::unreadable(&error))?;
         let mut found = Collected::default();
         found.schema(&schema, true)?;
         Ok(Self(found.params.into_boxed_slice()))

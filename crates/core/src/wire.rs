@@ -2,10 +2,12 @@
 //!
 //! For transports. Everything is read from borrowed text, and schemas and results stay text.
 
+mod malformed;
 mod message;
 mod request;
 mod tools;
 
+pub use malformed::Malformed;
 pub use message::{Message, RpcError, clean};
 pub use request::{
     CallParams, ClientIdentity, ListParams, RequestMeta, encode_notification, encode_refusal,
