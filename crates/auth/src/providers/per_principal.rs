@@ -379,7 +379,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_that_everybody_shares_outlives_a_logout() {
         let store: SharedStore = Arc::new(MemoryStore::new());
-        let key = TokenKey::new(&ServerId::new("s").unwrap(), Principal::local());
+        let key = TokenKey::new(ServerId::new("s").unwrap(), Principal::local());
         let shared = RefreshingToken::new(ScriptedSource::new()).store(Arc::clone(&store), key);
         let (s, alice) = (
             ServerId::new("s").unwrap(),
