@@ -110,7 +110,9 @@ async fn keyring() -> Result<SharedStore, Error> {
     let folder = data_folder().ok_or_else(|| Error::config("there is no folder for data"))?;
     let sealed = files(&folder.join("mcpt").join("sealed"))?;
     let unreachable = || {
-        Error::config("the system's keyring cannot be reached: is the desktop's Secret Service running?")
+        Error::config(
+            "the system's keyring cannot be reached: is the desktop's Secret Service running?",
+        )
     };
     // It waits for the desktop on a runtime of its own.
     let opening = tokio::task::spawn_blocking(zbus_secret_service_keyring_store::Store::new);

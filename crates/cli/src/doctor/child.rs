@@ -18,7 +18,7 @@ pub(crate) async fn examine(
     stdio: &StdioConfig,
     patient: &Patient<'_>,
 ) {
-    let begun = begin("configuration");
+    let mut begun = begin("configuration");
     let mut config = config.clone();
     config.startup_timeout = Some(patient.limits.startup_timeout);
     config.tool_timeout = Some(patient.limits.call_timeout);
@@ -30,8 +30,10 @@ pub(crate) async fn examine(
     };
     let context =
         || CallContext::new(patient.principal.clone()).with_timeout(patient.limits.startup_timeout);
-    let begun_start = begin("start");
+    begun.stop();
+    let mut begun_start = begin("start");
     let first = server.list_tools(&context()).await;
+    begun_start.stop();
     let listing = match first {
         Ok(listing) => listing,
         Err(error) => {

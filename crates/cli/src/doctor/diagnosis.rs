@@ -56,11 +56,23 @@ impl Verdict {
 pub(crate) struct Begun {
     pub(crate) name: &'static str,
     pub(crate) at: Instant,
+    /// How long it took, where something else came before its verdict.
+    pub(crate) took: Option<Duration>,
 }
 
 pub(crate) fn begin(name: &'static str) -> Begun {
-    let at = Instant::now();
-    Begun { name, at }
+    Begun {
+        name,
+        at: Instant::now(),
+        took: None,
+    }
+}
+
+impl Begun {
+    /// The time is over; the verdict comes later.
+    pub(crate) fn stop(&mut self) {
+        self.took = Some(self.at.elapsed());
+    }
 }
 
 impl Diagnosis {
@@ -114,7 +126,7 @@ impl Diagnosis {
         self.steps.push(Step {
             name: begun.name,
             verdict,
-            duration: begun.at.elapsed(),
+            duration: begun.took.unwrap_or_else(|| begun.at.elapsed()),
             detail,
         });
     }

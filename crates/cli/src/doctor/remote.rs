@@ -86,8 +86,9 @@ async fn ask(
 ) {
     let context =
         || CallContext::new(patient.principal.clone()).with_timeout(patient.limits.startup_timeout);
-    let begun = begin("protocol");
+    let mut begun = begin("protocol");
     let first = server.list_tools(&context()).await;
+    begun.stop();
     diagnosis.transport = Some(server.transport());
     let begun_authentication = begin("authentication");
     match first {

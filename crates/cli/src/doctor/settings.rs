@@ -53,8 +53,8 @@ pub(crate) fn refuse(diagnosis: &mut Diagnosis, begun: &Begun, error: Error) {
         "set the variable, or give a default: `${NAME:-default}`".to_owned()
     } else if words.contains("there is no server") {
         "name a server of the file".to_owned()
-    } else if words.contains("is set by the transport") || words.contains("reserved") {
-        "leave this header out: it is the transport's own".to_owned()
+    } else if words.contains("is set by the protocol") {
+        "leave this header out: the protocol sets it by itself".to_owned()
     } else if words.contains("plain HTTP") {
         "write `https://`; plain HTTP is for servers on this machine".to_owned()
     } else {

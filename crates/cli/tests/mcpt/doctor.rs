@@ -399,9 +399,9 @@ async fn children_that_do_not_come_up() {
     failed(&ran, "start", "server_exited", 4, "without a word");
 
     for (script, advice) in [
-        ("exec cat > /dev/null", "runs and says nothing"),
+        ("while read -r line; do :; done", "runs and says nothing"),
         (
-            "echo waiting for a license >&2; exec cat > /dev/null",
+            "echo waiting for a license >&2; while read -r line; do :; done",
             "waiting for a license",
         ),
     ] {
@@ -427,7 +427,7 @@ async fn entries_that_are_wrong() {
         ),
         (
             json!({ "url": url, "headers": { "Host": "test-value" } }),
-            "the transport's own",
+            "the protocol sets it by itself",
         ),
         (json!({ "comand": "x" }), "has neither `url` nor `command`"),
         (
