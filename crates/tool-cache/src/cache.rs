@@ -83,39 +83,36 @@ impl ToolCache {
                 Error::cancelled()
             })
         };
-        let key = || CacheKey::asked_as(context.principal.clone(), builder, credentials);
+        let key = CacheKey::asked_as(context.principal.clone(), builder, credentials);
+        if mode == CacheMode::Use {
+            match self.look_up(&key, builder).await {
+                Found::Fresh(outcome, _) => return outcome,
+                Found::Stale(set, validity) => {
+                    let principal = &context.principal;
+                    self.refresh_behind(key, validity, builder, credentials, principal);
+                    return Ok(set);
+                }
+                Found::Nothing => {}
+            }
+        }
         let loading = async {
             match mode {
-                CacheMode::Use => {
-                    let key = key();
-                    match self.look_up(&key, builder).await {
-                        Found::Fresh(outcome, _) => return outcome,
-                        Found::Stale(set, validity) => {
-                            let principal = &context.principal;
-                            self.refresh_behind(key, validity, builder, credentials, principal);
-                            return Ok(set);
-                        }
-                        Found::Nothing => {}
-                    }
-                    store.share_load(&key, builder, credentials, list).await.0
-                }
+                CacheMode::Use => {}
                 CacheMode::Refresh => {
-                    let key = key();
                     store.public.invalidate(&key.server).await;
                     store.invalidate(&key).await;
                     count(&store.counters.misses);
-                    store.share_load(&key, builder, credentials, list).await.0
                 }
                 CacheMode::Bypass => {
                     count(&store.counters.bypasses);
-                    builder.load(context).await
+                    return builder.load(context).await;
                 }
             }
+            store.share_load(&key, builder, credentials, list).await.0
         };
-        // Somebody else's load may take longer than this caller has.
-        let loaded = context
-            .bound(Duration::MAX, "loading the tools", loading)
-            .await;
+        // Somebody else's load may take longer than this caller has. Large, and rare beside hits.
+        let loading = Box::pin(context.bound(Duration::MAX, "loading the tools", loading));
+        let loaded = loading.await;
         let loaded = impatient.into_inner().map_or(loaded, Err);
         if loaded.as_ref().is_err_and(is_refusal) {
             let (principal, server) = (&context.principal, builder.server().id());
