@@ -11,14 +11,16 @@ use mcp_core::{BoxFuture, CallContext, Error};
 ///
 /// State that the code shares with others may be half changed; whoever shares state across calls
 /// keeps it whole (a poisoned lock says so). What belongs to the call ends with it.
+///
+/// `who` is asked for a name when there is a panic to name: looking one up takes a while.
 pub(crate) async fn contained<'a, T>(
     context: &CallContext,
-    who: &str,
+    who: impl Fn() -> &'a str,
     make: impl FnOnce() -> BoxFuture<'a, Result<T, Error>>,
 ) -> Result<T, Error> {
     let sent_before = context.report().attempts;
     let panicked = || {
-        let error = Error::config(format!("{who} panicked"));
+        let error = Error::config(format!("{} panicked", who()));
         if context.report().attempts > sent_before {
             Error::outcome_unknown(error)
         } else {

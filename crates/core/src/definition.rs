@@ -20,9 +20,9 @@ use crate::wire::Malformed;
 /// [`raw`](Self::raw).
 pub struct ToolDefinition {
     raw: Box<str>,
-    name: Box<str>,
-    title: Option<Box<str>>,
-    description: Option<Box<str>>,
+    name: Text,
+    title: Option<Text>,
+    description: Option<Text>,
     input_schema: Span,
     output_schema: Option<Span>,
     annotations: Option<Span>,
@@ -31,6 +31,12 @@ pub struct ToolDefinition {
 }
 
 type Span = Range<u32>;
+
+/// A string of a definition. Most have no escapes and need no copy.
+enum Text {
+    At(Span),
+    Unescaped(Box<str>),
+}
 
 #[derive(Deserialize)]
 struct Known<'a> {
@@ -57,35 +63,52 @@ impl ToolDefinition {
     /// When it is not a JSON object, has no name, or has no `inputSchema` that is an object.
     pub fn parse(raw: &str) -> Result<Self, InvalidDefinition> {
         if !raw.starts_with('{') {
-            return Err(InvalidDefinition(
-                "the definition is not an object".to_owned(),
-            ));
+            return Err(InvalidDefinition::no_object());
         }
         let known: Known<'_> =
             serde_json::from_str(raw).map_err(|error| InvalidDefinition::unreadable(&error))?;
+        Self::of(raw, known)
+    }
+
+    /// Reads the definition that a text begins with, and where it ends. `None` when the text does
+    /// not begin with one.
+    pub(crate) fn parse_first(text: &str) -> Option<(Result<Self, InvalidDefinition>, usize)> {
+        if !text.starts_with('{') {
+            return None;
+        }
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Known<'_>>();
+        let known = values.next()?.ok()?;
+        let end = values.byte_offset();
+        Some((Self::of(text.get(..end)?, known), end))
+    }
+
+    fn of(raw: &str, known: Known<'_>) -> Result<Self, InvalidDefinition> {
         let input_schema = known
             .input_schema
             .filter(|schema| schema.get().starts_with('{'))
             .ok_or_else(|| InvalidDefinition("`inputSchema` is not an object".to_owned()))?;
-        let span = |part: &RawValue| {
+        if u32::try_from(raw.len()).is_err() {
+            let problem = "the definition is longer than 4 GiB".to_owned();
+            return Err(InvalidDefinition(problem));
+        }
+        let span = |part: &str| {
             // Both point into the same text, so the difference is where the part begins.
-            let start = part.get().as_ptr() as usize - raw.as_ptr() as usize;
-            let end = start + part.get().len();
-            match (u32::try_from(start), u32::try_from(end)) {
-                (Ok(start), Ok(end)) => Ok(start..end),
-                _ => Err(InvalidDefinition(
-                    "the definition is longer than 4 GiB".to_owned(),
-                )),
-            }
+            let start = part.as_ptr() as usize - raw.as_ptr() as usize;
+            let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+            place(start)..place(start + part.len())
+        };
+        let text = |part: Cow<'_, str>| match part {
+            Cow::Borrowed(part) => Text::At(span(part)),
+            Cow::Owned(part) => Text::Unescaped(part.into()),
         };
         Ok(Self {
-            input_schema: span(input_schema)?,
-            output_schema: known.output_schema.map(span).transpose()?,
-            annotations: known.annotations.map(span).transpose()?,
-            icons: known.icons.map(span).transpose()?,
-            name: known.name.into(),
-            title: known.title.map(Into::into),
-            description: known.description.map(Into::into),
+            input_schema: span(input_schema.get()),
+            output_schema: known.output_schema.map(|part| span(part.get())),
+            annotations: known.annotations.map(|part| span(part.get())),
+            icons: known.icons.map(|part| span(part.get())),
+            name: text(known.name),
+            title: known.title.map(text),
+            description: known.description.map(text),
             raw: raw.into(),
             header_params: OnceLock::new(),
         })
@@ -108,20 +131,20 @@ impl ToolDefinition {
 
     /// The name that the server knows the tool by.
     pub fn name(&self) -> &str {
-        &self.name
+        self.text(&self.name)
     }
 
     /// Its name for people: `title`, else the title of its annotations.
     pub fn title(&self) -> Option<Cow<'_, str>> {
         match &self.title {
-            Some(title) => Some(Cow::Borrowed(title)),
+            Some(title) => Some(Cow::Borrowed(self.text(title))),
             None => self.annotations().title.map(Cow::Owned),
         }
     }
 
     /// What it does, for the model.
     pub fn description(&self) -> Option<&str> {
-        self.description.as_deref()
+        self.description.as_ref().map(|text| self.text(text))
     }
 
     /// The JSON Schema of its arguments, as text.
@@ -188,6 +211,13 @@ impl ToolDefinition {
         digest.as_str().get(..32).unwrap_or_default().to_owned()
     }
 
+    fn text<'s>(&'s self, text: &'s Text) -> &'s str {
+        match text {
+            Text::At(span) => self.part(span),
+            Text::Unescaped(text) => text,
+        }
+    }
+
     fn part(&self, span: &Span) -> &str {
         self.raw
             .get(span.start as usize..span.end as usize)
@@ -198,7 +228,7 @@ impl ToolDefinition {
 impl fmt::Debug for ToolDefinition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolDefinition")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("bytes", &self.raw.len())
             .finish_non_exhaustive()
     }
@@ -216,6 +246,10 @@ impl InvalidDefinition {
 
     pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
         Self(Malformed::from(error).to_string())
+    }
+
+    pub(crate) fn no_object() -> Self {
+        Self("the definition is not an object".to_owned())
     }
 }
 
@@ -301,6 +335,9 @@ mod tests {
     fn a_broken_definition_is_not_quoted() {
         let error = ToolDefinition::parse(r#"{"name":4711,"inputSchema":{}}"#).unwrap_err();
         let shown = format!("{error} {error:?}");
-        assert!(shown.contains("integer") && !shown.contains("4711"), "{shown}");
+        assert!(
+            shown.contains("integer") && !shown.contains("4711"),
+            "{shown}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -37,6 +37,13 @@ struct Parts<'a> {
     structured_content: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "_meta")]
     meta: Option<&'a RawValue>,
+}
+
+/// As much of [`Parts`] as has to be looked at at once; nothing of it is kept.
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(default, rename = "content")]
+    _content: Option<Vec<IgnoredAny>>,
     #[serde(default, rename = "isError")]
     is_error: Option<bool>,
 }
@@ -69,10 +76,10 @@ impl ToolOutput {
         if !raw.get().starts_with('{') {
             return Err(Error::protocol("the result is not an object"));
         }
-        let parts: Parts<'_> = serde_json::from_str(raw.get())
+        let shape: Shape = serde_json::from_str(raw.get())
             .map_err(|error| Error::protocol_because("the result is not a tool result", error))?;
         Ok(Self {
-            is_error: parts.is_error.unwrap_or(false),
+            is_error: shape.is_error.unwrap_or(false),
             raw,
         })
     }
@@ -195,7 +202,6 @@ impl ToolOutput {
             content: None,
             structured_content: None,
             meta: None,
-            is_error: None,
         })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! For transports. Everything is read from borrowed text, and schemas and results stay text.
 
+mod cursor;
 mod malformed;
 mod message;
 mod request;

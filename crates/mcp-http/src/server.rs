@@ -17,6 +17,7 @@ mod shares;
 mod slots;
 mod stateless;
 mod stream;
+mod take;
 mod subscription;
 mod telemetry;
 
@@ -29,8 +30,8 @@ use mcp_core::auth::{ServerId, SharedProvider};
 use mcp_core::duplex::InputHandler;
 use mcp_core::wire::ClientIdentity;
 use mcp_core::{
-    BoxFuture, CallContext, Error, Limits, ProtocolVersion, ServerOffers, ToolCall, ToolListing, ToolOutput,
-    ToolServer, Transport,
+    BoxFuture, CallContext, Error, Limits, ProtocolVersion, ServerOffers, ToolCall, ToolListing,
+    ToolOutput, ToolServer, Transport,
 };
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -51,6 +52,7 @@ use self::shares::Shares;
 use self::slots::Slots;
 use self::stateless::Discovery;
 use self::stream::Stream;
+use self::take::Take;
 use self::subscription::Subscription;
 use crate::client::{HttpClient, HttpUrl};
 
@@ -88,6 +90,8 @@ pub(crate) struct Inner {
     pub(crate) input: Option<Arc<dyn InputHandler>>,
     /// What the client says that it can do: what its handler says.
     pub(crate) capabilities: Value,
+    /// `_meta` of most requests of the newest version, written once.
+    pub(crate) written_meta: Option<Box<RawValue>>,
     /// Whether sessions keep a stream open for what the server says unasked.
     pub(crate) listens: bool,
     /// Whether changed tools are asked for even where nobody has called `tool_changes` yet.
@@ -161,8 +165,8 @@ impl HttpServer {
         let inner = &*self.0;
         let rpc = Rpc::object(method, params);
         let asked = async {
-            let take = |result: &RawValue| Ok(result.to_owned());
-            inner.finish(&rpc, inner.ask(&rpc, context, take).await)
+            let mut take = |result: &RawValue| Ok(result.to_owned());
+            inner.finish(&rpc, inner.ask(&rpc, context, &mut take).await)
         };
         asked.instrument(inner.span(&rpc)).await
     }
@@ -201,7 +205,10 @@ impl ToolServer for HttpServer {
         let rpc = Rpc::call(call);
         let span = inner.span(&rpc);
         let called = async move {
-            let called = inner.ask(&rpc, context, ToolOutput::parse).await;
+            let called = inner.ask(&rpc, context, &mut ToolOutput::parse).await;
+            if let Ok(output) = &called {
+                telemetry::record_output(output);
+            }
             inner.finish(&rpc, called)
         };
         Box::pin(called.instrument(span))
@@ -234,21 +241,26 @@ impl ServerOffers for HttpServer {
 
 impl Inner {
     /// Asks in the server's dialect. A request that met another one than was remembered has not
-    /// run: the dialect is found anew and the request sent once more.
+    /// run: the dialect is found anew and, where it is another, the request sent once more.
     async fn ask<T>(
         &self,
         rpc: &Rpc<'_>,
         context: &CallContext,
-        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<T, Error> {
         let mut again = true;
         loop {
             let (era, _) = self.era(context).await?;
-            match self.ask_in(era, rpc, context, &mut take).await {
+            match self.ask_in(era, rpc, context, take).await {
                 Ok(done) => return Ok(done),
                 Err(fault) if again && fault.is_other_era() => {
                     again = false;
                     self.finder.forget();
+                    // Some servers say 400 when a tool fails: then it has run.
+                    let nothing_ran = rpc.is_repeatable() || fault.is_unknown_version();
+                    if !nothing_ran && self.era(context).await?.0 == era {
+                        return Err(fault.into_error());
+                    }
                 }
                 Err(fault) => return Err(fault.into_error()),
             }
@@ -260,7 +272,7 @@ impl Inner {
         era: Era,
         rpc: &Rpc<'_>,
         context: &CallContext,
-        take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<T, Fault> {
         // Pinned here: a future that is handed on by value is in memory once for each hand.
         let asked = std::pin::pin!(async {

@@ -17,6 +17,7 @@ use super::headers;
 use super::retry_after;
 use super::rpc::Rpc;
 use super::session::SessionKey;
+use super::take::Take;
 use crate::client::{HttpResponse, HttpUrl};
 use crate::sse::SseDecoder;
 
@@ -71,7 +72,7 @@ impl Inner {
         &self,
         reading: Reading<'_>,
         answered: Answered,
-        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
         let Answered { response, sent } = answered;
         let status = response.status();
@@ -86,12 +87,12 @@ impl Inner {
             if body.is_empty() {
                 return Err(no_answer(status).into());
             }
-            return self.json(reading, &body, &sent, &mut take).await;
+            return self.json(reading, &body, &sent, take).await;
         }
         if response.is("text/event-stream") {
             let answered = Answered { response, sent };
             // Streams are longer in coming than a box in making, and their reader is large.
-            return Box::pin(self.events(reading, answered, &mut take)).await;
+            return Box::pin(self.events(reading, answered, take)).await;
         }
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             return Err(no_answer(status).into());
@@ -144,8 +145,11 @@ impl Inner {
         reading: Reading<'_>,
         body: &[u8],
         sent: &Credentials,
-        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
+        if let Some(done) = take.take_whole(body, reading.id) {
+            return Ok(Reply::Done(done?));
+        }
         for message in reading.messages(body)? {
             match self.step(reading, message, sent, take)? {
                 Step::Answer(reply) => return Ok(reply),
@@ -160,7 +164,7 @@ impl Inner {
         &self,
         reading: Reading<'_>,
         mut answered: Answered,
-        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
         let mut decoder = SseDecoder::new(self.limits.message_bytes);
         let mut messages = 0;
@@ -183,6 +187,10 @@ impl Inner {
                     }
                     if decoder.data().is_empty() || !is_message(decoder.kind()) {
                         continue;
+                    }
+                    if let Some(done) = take.take_whole(decoder.data(), reading.id) {
+                        self.drain(answered.response).await;
+                        return Ok(Reply::Done(done?));
                     }
                     for message in reading.messages(decoder.data())? {
                         match self.step(reading, message, &answered.sent, take)? {
@@ -276,7 +284,7 @@ impl Inner {
         reading: Reading<'_>,
         message: Result<Message<'_>, Error>,
         sent: &Credentials,
-        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<Step<T>, Fault> {
         match message.map_err(|error| reading.unreadable(error))? {
             Message::Response {
@@ -286,7 +294,7 @@ impl Inner {
                 if reading.session.is_none() && needs_input(reading.rpc, result)? {
                     return Ok(Step::Answer(Reply::NeedsInput(result.to_owned())));
                 }
-                Ok(Step::Answer(Reply::Done(take(result)?)))
+                Ok(Step::Answer(Reply::Done(take.take(result)?)))
             }
             // An error without an id comes from a server that could not read it.
             Message::Response {

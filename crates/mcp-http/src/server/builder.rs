@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use mcp_core::auth::{Anonymous, ServerId, SharedProvider};
 use mcp_core::duplex::InputHandler;
-use mcp_core::wire::ClientIdentity;
+use mcp_core::wire::{ClientIdentity, RequestMeta};
 use mcp_core::{Error, Limits, ProtocolVersion};
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
@@ -163,6 +163,9 @@ impl HttpServerBuilder {
                 known.extend(self.extensions);
             }
         }
+        let newest = ProtocolVersion::LATEST;
+        let meta = RequestMeta::new(newest, &self.client_identity, &capabilities, None);
+        let written_meta = serde_json::value::to_raw_value(&meta).ok();
         // Closed, so that it can be waited for; it takes tasks all the same.
         let farewells = TaskTracker::new();
         farewells.close();
@@ -180,6 +183,7 @@ impl HttpServerBuilder {
             input: self.input,
             tool_changes: watch::Sender::new(0),
             capabilities,
+            written_meta,
             sessions: Slots::new(limits.sessions),
             streams: Slots::new(limits.sessions),
             subscriptions: Slots::lasting(limits.subscriptions),

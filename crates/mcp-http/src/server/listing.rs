@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcp_core::auth::time::Instant;
-use mcp_core::wire::{RpcError, ToolCollector, ToolsPage};
+use mcp_core::wire::{RpcError, ToolCollector};
 use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolListing};
 
 use super::Inner;
@@ -11,6 +11,7 @@ use super::era::Era;
 use super::fault::Fault;
 use super::rpc::Rpc;
 use super::stateless::{Discovery, Implementation};
+use super::take::Pages;
 
 impl Inner {
     pub(super) async fn list(&self, context: &CallContext) -> Result<ToolListing, Error> {
@@ -99,24 +100,20 @@ impl Inner {
         info: ServerInfo,
         context: &CallContext,
     ) -> Result<ToolListing, Fault> {
-        let mut collector = ToolCollector::new(info, &self.limits);
-        let mut mirrors = false;
+        let mut pages = Pages::new(ToolCollector::new(info, &self.limits));
         let mut cursor: Option<String> = None;
         loop {
             let rpc = Rpc::page("tools/list", cursor.as_deref());
-            let next = self
-                .ask_in(era, &rpc, context, |result| {
-                    // One quick look at the page spares a look at each schema.
-                    mirrors = mirrors
-                        || memchr::memmem::find(result.get().as_bytes(), b"x-mcp-header").is_some();
-                    collector.add(&ToolsPage::parse(result)?)
-                })
-                .await?;
+            let next = self.ask_in(era, &rpc, context, &mut pages).await?;
             match next {
                 Some(next) => cursor = Some(next),
                 None => break,
             }
         }
+        let Pages {
+            mut collector,
+            mirrors,
+        } = pages;
         if mirrors && matches!(era, Era::Stateless(_)) {
             // A tool with an invalid annotation must not be offered over HTTP (2026-07-28,
             // server/tools).

@@ -6,6 +6,7 @@ use mcp_core::wire::{RequestMeta, encode_request};
 use mcp_core::{Error, ToolCall};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// A request before it is written for one dialect, with one id.
@@ -82,17 +83,19 @@ impl<'a> Rpc<'a> {
         matches!(self.method, "tools/call" | "prompts/get" | "resources/read")
     }
 
-    /// The request's bytes.
+    /// The request's bytes. `written` is `meta` as JSON, where somebody has it at hand.
     pub(crate) fn encode(
         &self,
         id: u64,
         input: &Input,
         meta: RequestMeta<'_>,
+        written: Option<&RawValue>,
     ) -> Result<Bytes, Error> {
         let params = Params {
             fields: self.fields,
             input,
             meta,
+            written,
         };
         encode_request(id, self.method, &params).map(Bytes::from)
     }
@@ -102,6 +105,7 @@ struct Params<'a> {
     fields: Fields<'a>,
     input: &'a Input,
     meta: RequestMeta<'a>,
+    written: Option<&'a RawValue>,
 }
 
 impl Serialize for Params<'_> {
@@ -133,7 +137,10 @@ impl Serialize for Params<'_> {
         }
         match own_meta {
             None if self.meta.is_empty() => {}
-            None => map.serialize_entry("_meta", &self.meta)?,
+            None => match self.written {
+                Some(written) => map.serialize_entry("_meta", written)?,
+                None => map.serialize_entry("_meta", &self.meta)?,
+            },
             Some(own) => map.serialize_entry(
                 "_meta",
                 &Merged {
@@ -168,7 +175,7 @@ mod tests {
         let rpc = Rpc::object("resources/read", fields.as_object().unwrap());
         let (client, none) = (ClientIdentity::new("c", "1"), json!({}));
         let meta = RequestMeta::new(ProtocolVersion::LATEST, &client, &none, None);
-        let sent = rpc.encode(1, &Input::default(), meta).unwrap();
+        let sent = rpc.encode(1, &Input::default(), meta, None).unwrap();
         let sent: Value = serde_json::from_slice(&sent).unwrap();
         assert_eq!(sent["params"]["_meta"]["own/key"], 1);
         assert_eq!(

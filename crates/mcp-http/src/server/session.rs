@@ -25,6 +25,8 @@ use super::headers;
 use super::listen::listen;
 use super::rpc::Rpc;
 use super::stateless::{Capabilities, Implementation};
+use super::take::Take;
+use super::telemetry;
 
 /// How long a session waits for its listening stream; some servers say nothing until they have
 /// something to say.
@@ -102,14 +104,14 @@ impl Inner {
         &self,
         rpc: &Rpc<'_>,
         context: &CallContext,
-        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<T, Fault> {
         let mut lost: Option<Arc<Session>> = None;
         loop {
             let session = self
                 .session(context, lost.as_ref(), ProtocolVersion::LATEST_LEGACY)
                 .await?;
-            match self.session_once(&session, rpc, context, &mut take).await {
+            match self.session_once(&session, rpc, context, take).await {
                 Err(fault) if session.key.id.is_some() && fault.is_session_loss() => {
                     session.is_over.store(true, Ordering::Relaxed);
                     if lost.replace(session).is_some() {
@@ -126,8 +128,9 @@ impl Inner {
         session: &Arc<Session>,
         rpc: &Rpc<'_>,
         context: &CallContext,
-        take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<T, Fault> {
+        telemetry::record_version(session.key.version);
         let _place = self.shares.place(&context.principal).await;
         let id = self.next_id();
         let (client, capabilities) = (&self.client_identity, &self.capabilities);
@@ -139,7 +142,7 @@ impl Inner {
         let exchange = Exchange {
             method: Method::POST,
             url: &self.url,
-            body: rpc.encode(id, &Input::default(), meta)?,
+            body: rpc.encode(id, &Input::default(), meta, None)?,
             tool: rpc.tool(),
             repeatable: rpc.is_repeatable(),
             context,
@@ -210,7 +213,7 @@ impl Inner {
         let exchange = Exchange {
             method: Method::POST,
             url: &self.url,
-            body: rpc.encode(id, &Input::default(), RequestMeta::default())?,
+            body: rpc.encode(id, &Input::default(), RequestMeta::default(), None)?,
             tool: None,
             // A session that was opened for nobody costs the server little and ends by itself.
             repeatable: true,
@@ -237,8 +240,8 @@ impl Inner {
             session: None,
         };
         let wanted = self.protocol;
-        let read = |result: &RawValue| read_handshake(result, wanted);
-        let Reply::Done(agreed) = self.answer(reading, answered, read).await? else {
+        let mut read = |result: &RawValue| read_handshake(result, wanted);
+        let Reply::Done(agreed) = self.answer(reading, answered, &mut read).await? else {
             return Err(Error::protocol("the handshake asks for input").into());
         };
         let key = Arc::new(SessionKey {

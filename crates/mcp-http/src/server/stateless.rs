@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, Method, header};
 use mcp_core::auth::time::Instant;
 use mcp_core::duplex::Input;
-use mcp_core::wire::{RequestMeta, RpcError, ToolsPage};
+use mcp_core::wire::{RequestMeta, RpcError, ToolCollector};
 use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolDefinition, Transport};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,6 +17,8 @@ use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
 use super::rpc::{Fields, Rpc};
+use super::take::{Pages, Take};
+use super::telemetry;
 
 /// How long a server that only asks to be asked again is left alone, times the round.
 const SHED_LOAD: Duration = Duration::from_millis(50);
@@ -40,12 +42,13 @@ impl Inner {
         version: ProtocolVersion,
         rpc: &Rpc<'_>,
         context: &CallContext,
-        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<T, Fault> {
+        telemetry::record_version(version);
         let mut input = Input::default();
         for round in 0..=self.limits.input_rounds {
             match self
-                .stateless_round(version, rpc, &input, context, &mut take)
+                .stateless_round(version, rpc, &input, context, take)
                 .await?
             {
                 Reply::Done(done) => return Ok(done),
@@ -72,10 +75,10 @@ impl Inner {
         rpc: &Rpc<'_>,
         input: &Input,
         context: &CallContext,
-        take: &mut impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
         let once = self
-            .stateless_once(version, rpc, input, context, &mut *take)
+            .stateless_once(version, rpc, input, context, take)
             .await;
         let Fields::Call(call) = rpc.fields else {
             return once;
@@ -103,7 +106,7 @@ impl Inner {
         rpc: &Rpc<'_>,
         input: &Input,
         context: &CallContext,
-        take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
         let _place = self.shares.place(&context.principal).await;
         let id = self.next_id();
@@ -112,10 +115,14 @@ impl Inner {
         if context.wants_progress() {
             meta = meta.with_progress_token(id);
         }
+        let is_usual = version == ProtocolVersion::LATEST
+            && context.trace.is_none()
+            && !context.wants_progress();
+        let written = self.written_meta.as_deref().filter(|_| is_usual);
         let exchange = Exchange {
             method: Method::POST,
             url: &self.url,
-            body: rpc.encode(id, input, meta)?,
+            body: rpc.encode(id, input, meta, written)?,
             tool: rpc.tool(),
             repeatable: rpc.is_repeatable(),
             context,
@@ -140,15 +147,14 @@ impl Inner {
         stale: &ToolDefinition,
         context: &CallContext,
     ) -> Option<Arc<ToolDefinition>> {
-        let mut collector = mcp_core::wire::ToolCollector::new(ServerInfo::default(), &self.limits);
+        let collector = ToolCollector::new(ServerInfo::default(), &self.limits);
+        let mut pages = Pages::new(collector);
         let mut cursor: Option<String> = None;
         let input = Input::default();
         loop {
             let rpc = Rpc::page("tools/list", cursor.as_deref());
             let page = self
-                .stateless_once(version, &rpc, &input, context, |result| {
-                    collector.add(&ToolsPage::parse(result)?)
-                })
+                .stateless_once(version, &rpc, &input, context, &mut pages)
                 .await;
             match page {
                 Ok(Reply::Done(Some(next))) => cursor = Some(next),
@@ -156,7 +162,7 @@ impl Inner {
                 Err(_) => return None,
             }
         }
-        let tools = collector.finish().tools;
+        let tools = pages.collector.finish().tools;
         let fresh = tools.into_iter().find(|tool| tool.name() == stale.name())?;
         matches!(fresh.header_params(), Ok(params) if stale.header_params() != Ok(params))
             .then_some(fresh)
@@ -171,9 +177,9 @@ impl Inner {
         let nothing = serde_json::Map::new();
         let rpc = Rpc::object("server/discover", &nothing);
         let input = Input::default();
-        let read = |result: &RawValue| read_discovery(result, version);
+        let mut read = |result: &RawValue| read_discovery(result, version);
         match self
-            .stateless_once(version, &rpc, &input, context, read)
+            .stateless_once(version, &rpc, &input, context, &mut read)
             .await?
         {
             Reply::Done(discovery) => Ok(discovery),

@@ -10,7 +10,6 @@ use http::{Method, StatusCode, header};
 use mcp_core::auth::{Credentials, MaybeReady, Principal};
 use mcp_core::duplex::{Channel, Duplex, Outgoing, Settings};
 use mcp_core::{CallContext, Error, ErrorKind, Failure, ToolListing, Transport};
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -19,6 +18,7 @@ use super::exchange::{Answered, Exchange};
 use super::fault::Fault;
 use super::headers;
 use super::rpc::{Fields, Rpc};
+use super::take::Take;
 use crate::client::{HttpResponse, HttpUrl};
 use crate::sse::SseDecoder;
 
@@ -41,7 +41,7 @@ impl Inner {
         &self,
         rpc: &Rpc<'_>,
         context: &CallContext,
-        mut take: impl FnMut(&RawValue) -> Result<T, Error>,
+        take: &mut impl Take<T>,
     ) -> Result<T, Fault> {
         let nothing = serde_json::Map::new();
         let mut lost = None;
@@ -51,17 +51,17 @@ impl Inner {
             let _place = self.shares.place(&context.principal).await;
             let asked = match rpc.fields {
                 Fields::Call(call) => match duplex.call_tool(call, context).await {
-                    Ok(output) => take(output.raw()),
+                    Ok(output) => take.take(output.raw()),
                     Err(error) => Err(error),
                 },
                 Fields::Object(fields) => duplex
                     .request(rpc.method, fields, context)
                     .await
-                    .and_then(|result| take(&result)),
+                    .and_then(|result| take.take(&result)),
                 Fields::Page(_) => duplex
                     .request(rpc.method, &nothing, context)
                     .await
-                    .and_then(|result| take(&result)),
+                    .and_then(|result| take.take(&result)),
             };
             match asked {
                 Err(error) if lost.is_none() && error.kind() == ErrorKind::SessionLost => {

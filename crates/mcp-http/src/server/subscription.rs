@@ -80,7 +80,7 @@ impl Inner {
         let meta = RequestMeta::new(version, &self.client_identity, &self.capabilities, None);
         let refused = |error: &mcp_core::Error| End::Refused(error.to_string());
         let body = rpc
-            .encode(id, &Input::default(), meta)
+            .encode(id, &Input::default(), meta, None)
             .map_err(|error| refused(&error))?;
         let exchange = Exchange {
             method: Method::POST,
