@@ -149,6 +149,15 @@ impl CallContext {
         report.credentials = Some(credentials);
     }
 
+    /// Takes the last note back: the call did not leave, nothing listened there. For transports.
+    pub fn record_unsent(&self) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.attempts = report.attempts.saturating_sub(1);
+        if report.attempts == 0 {
+            report.credentials = None;
+        }
+    }
+
     /// Runs a future under the context's deadline (or `limit` from now, whichever is earlier), its
     /// patience between two notices of progress, and cancellation. For transports.
     ///

@@ -345,3 +345,84 @@ async fn a_dropped_call_of_the_new_dialect_closes_its_stream() {
     assert_eq!(hears.recv().await.unwrap(), "closed");
     assert_eq!(server.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn a_call_that_is_answered_with_a_bare_status_is_not_repeated() {
+    for status in [400, 404, 405] {
+        // `call_answered` counts the calls.
+        let error = call_answered(move |request, mut wire| async move {
+            if request.rpc_method() == "tools/call" {
+                return wire
+                    .respond(status, &[], "no such customer")
+                    .await
+                    .then_some(wire);
+            }
+            wire.modern(&request).await.then_some(wire)
+        })
+        .await;
+        assert_eq!(error.kind(), ErrorKind::HttpStatus);
+        assert!(error.to_string().contains("no such customer"), "{error}");
+    }
+    // Where the dialect is looked for, too.
+    let server = FaultServer::start(|request, mut wire| async move {
+        if request.rpc_method() == "tools/call" {
+            return wire.respond(400, &[], "").await.then_some(wire);
+        }
+        wire.modern(&request).await.then_some(wire)
+    })
+    .await;
+    let client = HttpServer::builder(server.url()).build().unwrap();
+    let error = call(&client).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::HttpStatus);
+    assert_eq!(server.count("tools/call"), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_was_there_for_does_not_count_as_sent() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", nobody.local_addr().unwrap());
+    drop(nobody);
+    let client = HttpServer::builder(url)
+        .protocol(Some(mcp_core::ProtocolVersion::V2026_07_28))
+        .credentials(Arc::new(Bearer::new("test-token-alice").unwrap()))
+        .build()
+        .unwrap();
+    let context = context("alice");
+    let error = call_within(&client, &context).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert_eq!(context.report(), mcp_core::CallReport::default());
+}
+
+/// Learns nothing.
+#[derive(Debug)]
+struct Forgetful;
+
+impl CredentialProvider for Forgetful {
+    fn credentials<'a>(
+        &'a self,
+        _: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
+        MaybeReady::ready(Ok(Credentials::anonymous()))
+    }
+
+    fn nonce(&self, _: CredentialRequest<'_>, _: &http::HeaderValue) {
+        panic!("no place for it");
+    }
+}
+
+#[tokio::test]
+async fn e11_a_provider_that_panics_over_a_nonce_costs_no_answer() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        let result = json!({"resultType": "complete", "content": []});
+        let headers = [("Content-Type", "application/json"), ("DPoP-Nonce", "n-1")];
+        wire.respond(200, &headers, &request.result(&result))
+            .await
+            .then_some(wire)
+    })
+    .await;
+    let client = modern(&server)
+        .credentials(Arc::new(Forgetful))
+        .build()
+        .unwrap();
+    assert!(!call(&client).await.unwrap().is_error());
+}

@@ -1,13 +1,15 @@
 //! A request, and who chose where it goes.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mcp_core::auth::Credentials;
 
 use super::url::HttpUrl;
 
-/// One request of the guarded client.
-#[derive(Debug)]
+/// One request of the guarded client. Printing shows where it goes and the names of its headers:
+/// values, queries and bodies hold tokens.
 #[non_exhaustive]
 pub struct HttpRequest<'a> {
     /// The method.
@@ -78,5 +80,36 @@ impl<'a> HttpRequest<'a> {
     pub fn supplied_by(mut self, by: &'a HttpUrl) -> Self {
         self.source = UrlSource::Supplied { by };
         self
+    }
+}
+
+impl fmt::Debug for HttpRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .field("headers", &headers)
+            .field("body_bytes", &self.body.len())
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_sent_is_printed() {
+        let url = HttpUrl::parse("https://as.test/token?key=canary").unwrap();
+        let name = HeaderName::from_static("x-api-key");
+        let request = HttpRequest::post(&url, "refresh_token=canary")
+            .header(name, HeaderValue::from_static("canary"));
+        let shown = format!("{request:?} {request:#?}");
+        assert!(
+            shown.contains("x-api-key") && !shown.contains("canary"),
+            "{shown}"
+        );
     }
 }

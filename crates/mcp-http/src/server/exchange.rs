@@ -82,7 +82,12 @@ impl Inner {
                     reconnected = true;
                     continue;
                 }
-                Err(error) if !error.maybe_received() => return Err(error.into_error().into()),
+                Err(error) if !error.maybe_received() => {
+                    if exchange.tool.is_some() {
+                        exchange.context.record_unsent();
+                    }
+                    return Err(error.into_error().into());
+                }
                 Err(error) if exchange.tool.is_some() => {
                     return Err(Error::outcome_unknown(error.into_error()).into());
                 }
@@ -113,7 +118,8 @@ impl Inner {
                 continue;
             }
             if let Some(nonce) = response.headers().get(&DPOP_NONCE) {
-                self.provider.nonce(wanted, nonce);
+                // A provider that panics has learned nothing; the answer is good all the same.
+                let _ = catch_unwind(AssertUnwindSafe(|| self.provider.nonce(wanted, nonce)));
             }
             if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                 return Ok(Answered { response, sent });

@@ -101,6 +101,11 @@ impl Fault {
         }
     }
 
+    /// Whether the server says in so many words that it did nothing: it does not speak the version.
+    pub(crate) fn is_unknown_version(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code == RpcError::UNSUPPORTED_VERSION)
+    }
+
     /// Whether it is a status that sends a client on to HTTP+SSE (2026-07-28,
     /// basic/transports/streamable-http).
     pub(crate) fn is_no_endpoint(&self) -> bool {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use mcp_core::Error;
 use mcp_core::auth::Principal;
+use mcp_core::{Error, ErrorKind};
 
 use super::fault::Fault;
 
@@ -61,7 +61,7 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
 
     /// The principal's value if it is usable, or a new one. Whoever comes first opens it, and who
     /// comes meanwhile shares what comes of that, an error as well. An opening that is dropped
-    /// half-way is taken over by the next one.
+    /// half-way, or ended by its own caller's deadline, is taken over by the next one.
     pub(crate) async fn usable<F>(
         &self,
         principal: &Principal,
@@ -95,8 +95,11 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
             }
             Err(fault) => {
                 slot.current.store(None);
-                *slot.failure() = Some(fault.error().clone());
-                slot.failures.fetch_add(1, Ordering::Release);
+                let own = [ErrorKind::Timeout, ErrorKind::Cancelled];
+                if !own.contains(&fault.error().kind()) {
+                    *slot.failure() = Some(fault.error().clone());
+                    slot.failures.fetch_add(1, Ordering::Release);
+                }
                 Err(fault)
             }
         }
@@ -119,5 +122,54 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
 impl<V> Slot<V> {
     fn failure(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mcp_core::{CallContext, Failure};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Opens within the time that its caller has; nothing comes of it before ten seconds.
+    async fn open(slots: &Slots<u8>, seconds: u32) -> Result<u8, ErrorKind> {
+        let context = CallContext::default().with_timeout(SECOND * seconds);
+        let opening = || async {
+            let slow = async {
+                tokio::time::sleep(SECOND * 10).await;
+                Ok(7)
+            };
+            Ok(context.bound(Duration::MAX, "a test", slow).await?)
+        };
+        let opened = slots.usable(&context.principal, |_| true, opening).await;
+        opened
+            .map(|value| *value)
+            .map_err(|fault| fault.error().kind())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hasty_caller_does_not_speak_for_a_patient_one() {
+        let slots = Slots::new(1);
+        let (hasty, patient) = tokio::join!(open(&slots, 1), open(&slots, 60));
+        assert_eq!(hasty, Err(ErrorKind::Timeout));
+        assert_eq!(patient, Ok(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_of_the_server_is_everybodys() {
+        let slots: Slots<u8> = Slots::new(1);
+        let opened = std::sync::atomic::AtomicU8::new(0);
+        let fail = async || {
+            let principal = Principal::local();
+            let opening = || async {
+                opened.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(SECOND).await;
+                Err::<u8, Fault>(Failure::SessionLost.into())
+            };
+            slots.usable(&principal, |_| true, opening).await.is_err()
+        };
+        assert_eq!(tokio::join!(fail(), fail()), (true, true));
+        assert_eq!(opened.into_inner(), 1);
     }
 }
