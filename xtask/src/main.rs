@@ -12,6 +12,7 @@ mod conformance;
 mod deps;
 mod docs;
 mod examples;
+mod fuzz;
 mod generate;
 mod leftovers;
 mod lint;
@@ -33,6 +34,8 @@ cargo xtask <command>
   ci       everything that CI runs: fmt, tidy, deps, clippy, docs, test, examples
   conformance [<args for the runner>]
            run the official MCP conformance suite, strictly
+  fuzz [--seconds <n>] [--seed <n>]
+           damaged inputs against what reads a peer's bytes, 60 s each by default
   bench [--check] [--quick]
            measure what a call costs beside a bare client and rmcp, in a release build;
            --check fails when a bound is passed; --quick takes fewer rounds, and leaves
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         ["servers"] => servers::install(),
         ["ci"] => ci::run(),
         ["conformance", rest @ ..] => conformance::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["generate", rest @ ..] => generate::run(rest),
         ["fmt"] => lint::fmt(),

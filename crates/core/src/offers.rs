@@ -139,9 +139,22 @@ pub trait ServerOffers: Debug + Send + Sync {
         &'a self,
         context: &'a CallContext,
     ) -> BoxFuture<'a, Result<DiscoverResult, Error>> {
-        Box::pin(async move {
-            typed(&self.ask("server/discover", &Map::new(), context).await?)
-        })
+        Box::pin(async move { typed(&self.ask("server/discover", &Map::new(), context).await?) })
+    }
+}
+
+impl ServerOffers for crate::duplex::Duplex {
+    fn ask<'a>(
+        &'a self,
+        method: &'a str,
+        params: &'a Map<String, Value>,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
+        Box::pin(self.request(method, params, context))
+    }
+
+    fn limits(&self) -> &Limits {
+        self.limits()
     }
 }
 
@@ -235,7 +248,11 @@ mod tests {
             self.asked.lock().unwrap().push(asked);
             let mut answers = self.answers.lock().unwrap();
             // The last one is given for ever.
-            let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+            let answer = if answers.len() > 1 {
+                answers.remove(0)
+            } else {
+                answers[0].clone()
+            };
             Box::pin(async move { Ok(serde_json::value::to_raw_value(&answer).unwrap()) })
         }
 
@@ -258,7 +275,10 @@ mod tests {
             json!({"resources": [{"uri": "a:2", "name": "two"}], "nextCursor": null}),
         ]);
         let server: &dyn ServerOffers = &server;
-        let found = server.list_resources(&CallContext::default()).await.unwrap();
+        let found = server
+            .list_resources(&CallContext::default())
+            .await
+            .unwrap();
         let uris: Vec<_> = found.iter().map(|resource| resource.uri.as_str()).collect();
         assert_eq!(uris, ["a:1", "a:2"]);
     }

@@ -1,11 +1,13 @@
 //! This client below `rmcp`: its protocol, our credentials, limits and policies.
 
+mod events;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mcp_core::auth::Principal;
 use mcp_core::{CallContext, Error};
@@ -19,7 +21,6 @@ use sse_stream::Sse;
 
 use crate::client::HttpResponse;
 use crate::server::{Answered, Exchange, Fault, HttpServer, headers};
-use crate::sse::SseDecoder;
 
 type Failed = StreamableHttpError<Error>;
 
@@ -91,19 +92,7 @@ impl RmcpClient {
         limit: usize,
     ) -> BoxStream<'static, Result<Sse, SseError>> {
         let limit = limit.min(self.server.inner().limits.message_bytes);
-        let reading = Reading {
-            response,
-            decoder: SseDecoder::new(limit),
-            chunk: Bytes::new(),
-            told_id: None,
-            ended: false,
-        };
-        stream::unfold(reading, |mut reading| async move {
-            let next = reading.next().await?;
-            reading.ended |= next.is_err();
-            Some((next, reading))
-        })
-        .boxed()
+        events::of(response, limit)
     }
 }
 
@@ -339,55 +328,6 @@ impl Asked {
 
     fn number(&self) -> u64 {
         self.id.as_u64().unwrap_or_default()
-    }
-}
-
-/// A stream of events in the making.
-struct Reading {
-    response: HttpResponse,
-    decoder: SseDecoder,
-    chunk: Bytes,
-    told_id: Option<Box<str>>,
-    ended: bool,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Option<Result<Sse, SseError>> {
-        while !self.ended {
-            let mut rest: &[u8] = &self.chunk;
-            let read = self.decoder.read(&mut rest);
-            self.chunk = self.chunk.slice_ref(rest);
-            match read {
-                Ok(true) => return Some(Ok(self.event(true))),
-                Ok(false) => {}
-                Err(error) => return Some(Err(SseError::Body(Box::new(error)))),
-            }
-            match self.response.chunk().await {
-                Ok(Some(chunk)) => self.chunk = chunk,
-                Ok(None) => {
-                    self.ended = true;
-                    // An id without data is told too: the stream is resumed from there.
-                    if self.decoder.last_id() != self.told_id.as_deref() {
-                        return Some(Ok(self.event(false)));
-                    }
-                }
-                Err(error) => return Some(Err(SseError::Body(Box::new(error)))),
-            }
-        }
-        None
-    }
-
-    fn event(&mut self, with_data: bool) -> Sse {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        self.told_id = self.decoder.last_id().map(Into::into);
-        let kind = Some(self.decoder.kind()).filter(|kind| !kind.is_empty());
-        let retry = self.decoder.retry();
-        Sse {
-            event: kind.map(text),
-            data: with_data.then(|| text(self.decoder.data())),
-            id: self.told_id.as_deref().map(str::to_owned),
-            retry: retry.and_then(|retry| u64::try_from(retry.as_millis()).ok()),
-        }
     }
 }
 

@@ -4,9 +4,11 @@ use std::fmt;
 
 use mcp_auth::Principal;
 use mcp_core::{
-    BoxFuture, CallContext, Error, ErrorKind, ServerId, ToolCall, ToolListing, ToolOutput,
-    ToolServer, Transport,
+    BoxFuture, CallContext, Error, ErrorKind, Limits, ServerId, ServerOffers, ToolCall,
+    ToolListing, ToolOutput, ToolServer, Transport,
 };
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::StdioServerBuilder;
@@ -134,6 +136,27 @@ impl ToolServer for StdioServer {
             // Past the deadline it goes on in the child's own task.
             let _ = context.bound(limit, "stopping the server", closed).await;
         })
+    }
+}
+
+impl ServerOffers for StdioServer {
+    fn ask<'a>(
+        &'a self,
+        method: &'a str,
+        params: &'a Map<String, Value>,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
+        Box::pin(async move {
+            let asked = async {
+                let lease = self.ready(context).await?;
+                lease.0.duplex.request(method, params, context).await
+            };
+            asked.await.map_err(|error: Error| self.here(error))
+        })
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.pool.plan.settings.limits
     }
 }
 

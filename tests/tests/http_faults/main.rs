@@ -11,5 +11,7 @@ mod endings;
 mod fairness;
 mod harness;
 mod messages;
+mod offers;
 mod old_streams;
+mod telemetry;
 mod time;

@@ -95,24 +95,10 @@ impl Inner {
             };
             let status = response.status();
             if status.is_redirection() {
-                let to = redirect::target(&exchange.method, url, status, response.headers())?;
-                let Some(to) = to else {
+                hops += 1;
+                let Some(to) = self.redirect(exchange, url, &response, hops)? else {
                     return Ok(Answered { response, sent });
                 };
-                hops += 1;
-                if hops > self.limits.redirects {
-                    return Err(redirect::refused(
-                        "there are more of them than the limit `redirects` allows",
-                    )
-                    .into());
-                }
-                if !url.same_origin(&to) {
-                    return Err(redirect::refused(&format!(
-                        "credentials do not follow to another origin ({})",
-                        to.peer()
-                    ))
-                    .into());
-                }
                 redirected = Some(to);
                 discard(response).await;
                 continue;
@@ -157,6 +143,32 @@ impl Inner {
             }
             return Err(Box::pin(self.refusal(response, &sent, &challenges)).await);
         }
+    }
+
+    /// Where a redirect leads, if it leads anywhere: within the origin, and not for ever.
+    fn redirect(
+        &self,
+        exchange: &Exchange<'_>,
+        url: &HttpUrl,
+        response: &HttpResponse,
+        hops: usize,
+    ) -> Result<Option<HttpUrl>, Error> {
+        let (status, headers) = (response.status(), response.headers());
+        let Some(to) = redirect::target(&exchange.method, url, status, headers)? else {
+            return Ok(None);
+        };
+        if hops > self.limits.redirects {
+            return Err(redirect::refused(
+                "there are more of them than the limit `redirects` allows",
+            ));
+        }
+        if !url.same_origin(&to) {
+            return Err(redirect::refused(&format!(
+                "credentials do not follow to another origin ({})",
+                to.peer()
+            )));
+        }
+        Ok(Some(to))
     }
 
     /// Credentials for one sending. A cached answer costs no await.
