@@ -154,7 +154,8 @@ pub(crate) struct CommonArgs {
     /// Print one JSON document.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where logins are kept [default: $MCPT_TOKEN_STORE, then mcpt in the data folder].
+    /// Where logins are kept [default: what `MCPT_TOKEN_STORE` says, then mcpt in
+    /// the data folder].
     #[arg(long, value_name = "file:DIR|keyring|memory")]
     pub(crate) token_store: Option<TokenPlace>,
 }

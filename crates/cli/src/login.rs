@@ -84,9 +84,11 @@ async fn log_in(args: &LoginArgs, name: &str) -> Result<Authorized, Error> {
     };
     let asking = async {
         let authorized = match grant {
-            OAuthGrant::AuthorizationCode if args.headless => by_hand(&oauth, &principal).await,
-            OAuthGrant::AuthorizationCode => in_browser(&oauth, &principal).await,
-            OAuthGrant::DeviceCode => on_device(&oauth, &principal, args.timeout).await,
+            OAuthGrant::AuthorizationCode if args.headless => {
+                Box::pin(by_hand(&oauth, &principal)).await
+            }
+            OAuthGrant::AuthorizationCode => Box::pin(in_browser(&oauth, &principal)).await,
+            OAuthGrant::DeviceCode => Box::pin(on_device(&oauth, &principal, args.timeout)).await,
             _ => {
                 return Err(Error::config(format!(
                     "server `{name}`, field `auth.grant`: nobody has to log in for this grant; calls \
@@ -98,7 +100,9 @@ async fn log_in(args: &LoginArgs, name: &str) -> Result<Authorized, Error> {
     };
     let context = CallContext::new(principal.clone()).with_timeout(args.timeout);
     let logged_in = context.bound(Duration::MAX, "waiting for the user's consent", asking);
-    logged_in.await.map_err(|error| error.at_server(&server.id))
+    Box::pin(logged_in)
+        .await
+        .map_err(|error| error.at_server(&server.id))
 }
 
 /// Begins, and listens for the answer; the URL is the user's.
@@ -162,7 +166,7 @@ async fn on_device(
         let text = format!("open this page on any device, and type `{code}` there:\n\n{url}\n");
         terminal::complain(Role::Heading, "login", &text);
     };
-    let waiting = oauth.login_on_device(principal, patience, shown);
+    let waiting = Box::pin(oauth.login_on_device(principal, patience, shown));
     wait::with_spinner("waiting for the code to be typed", waiting).await
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn examine(
                 return settings::refuse(diagnosis, &begun, error);
             }
             settings::accept(diagnosis, &begun);
-            failed(diagnosis, begun_start, error, stdio, &server, patient);
+            failed(diagnosis, &begun_start, error, stdio, &server, patient);
             return;
         }
     };
@@ -74,14 +74,15 @@ pub(crate) async fn examine(
 /// Why the first contact failed.
 fn failed(
     diagnosis: &mut Diagnosis,
-    begun: Begun,
+    begun: &Begun,
     error: Error,
     stdio: &StdioConfig,
     server: &StdioServer,
     patient: &Patient<'_>,
 ) {
     let cause = std::error::Error::source(&error);
-    let is_missing = cause.is_some_and(|cause| cause.is::<ProgramNotFound>());
+    let is_missing = cause.and_then(|cause| cause.downcast_ref::<ProgramNotFound>());
+    let is_missing = is_missing.is_some();
     let written = server.diagnostics(patient.principal).unwrap_or_default();
     let (name, advice) = match error.failure() {
         _ if is_missing => {
@@ -117,9 +118,9 @@ fn failed(
         ),
     };
     if name == "protocol" {
-        diagnosis.ok(&begun, "");
+        diagnosis.ok(begun, "");
     }
-    let begun = Begun { name, ..begun };
+    let begun = Begun { name, ..*begun };
     diagnosis.fail(&begun, error, advice);
 }
 

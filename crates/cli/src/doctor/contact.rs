@@ -1,9 +1,10 @@
 //! The steps that every server has in common, once it answers.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use mcp_adapter::ToolSet;
-use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolServer};
+use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolServer, Transport};
 use mcp_toolkit::config::ServerConfig;
 
 use super::diagnosis::{Begun, Diagnosis, begin};
@@ -14,7 +15,7 @@ const TOLD: usize = 3;
 
 /// The step `protocol`.
 pub(crate) fn versions(diagnosis: &mut Diagnosis, begun: &Begun, info: &ServerInfo) {
-    let transport = diagnosis.transport.map(|transport| transport.as_str());
+    let transport = diagnosis.transport.map(Transport::as_str);
     let version = info.protocol.map(ProtocolVersion::as_str);
     let itself = format!("{} {}", info.name, info.version);
     let itself = clean_line(&itself);
@@ -77,7 +78,7 @@ pub(crate) async fn tools(
         .collect();
     let mut told = told.join("; ");
     if problems.len() > TOLD {
-        told.push_str(&format!("; and {} more", problems.len() - TOLD));
+        let _written = write!(told, "; and {} more", problems.len() - TOLD);
     }
     let advice = "some tools are described in a way that cannot be used: tell the server's author";
     diagnosis.warn(&begun, told, advice);

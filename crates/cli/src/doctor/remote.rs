@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcp_auth::{Anonymous, SharedProvider};
-use mcp_core::{CallContext, ErrorKind, Failure, ToolServer};
+use mcp_core::{CallContext, ErrorKind, Failure, ProtocolVersion, ToolServer};
 use mcp_http::{HttpClient, HttpServer, TransportChoice};
 use mcp_toolkit::config::{AuthConfig, HttpConfig, HttpTransport, ServerConfig, ServerLoader};
 use serde_json::Map;
@@ -139,7 +139,9 @@ async fn ask(
     let shared: Arc<dyn ToolServer> = Arc::new(server.clone());
     contact::tools(diagnosis, &shared, advisor.config, &context()).await;
     let begun = begin("ping");
-    let is_stateless = diagnosis.protocol.is_some_and(|it| it.is_stateless());
+    let is_stateless = diagnosis
+        .protocol
+        .is_some_and(ProtocolVersion::is_stateless);
     let method = if is_stateless {
         "server/discover"
     } else {

@@ -1,5 +1,6 @@
 //! A provider that remembers what went out and what came back, so that it can be told.
 
+use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::header::AUTHORIZATION;
@@ -114,7 +115,7 @@ impl Seen {
             words.push_str(challenge.scheme());
             for name in ["error", "error_description", "scope", "resource_metadata"] {
                 if let Some(value) = challenge.parameter(name) {
-                    words.push_str(&format!(" {name}=\"{value}\""));
+                    let _written = write!(words, " {name}=\"{value}\"");
                 }
             }
         }

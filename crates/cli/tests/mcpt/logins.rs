@@ -8,6 +8,9 @@ use crate::consent::{as_it_is, log_in, log_in_by_hand, shell};
 
 const CALL: [&str; 4] = ["call", "one", "echo", "--json"];
 
+/// Changes where the browser comes back to.
+type Spoil<'a> = &'a dyn Fn(String) -> String;
+
 fn failed(ran: &Ran, kind: &str, code: i32) {
     assert_eq!(
         (ran.kind().as_str(), ran.code),
@@ -66,7 +69,7 @@ fn only_the_owner_reads(folder: &std::path::Path) {
     for file in files {
         let file = file.unwrap();
         let mode = file.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode, 0o600, "{:?}", file.path());
+        assert_eq!(mode, 0o600, "{}", file.path().display());
     }
 }
 
@@ -94,7 +97,7 @@ async fn people_are_told_in_words() {
 #[tokio::test]
 async fn a_callback_that_is_not_ours_is_not_believed() {
     let iss = "&iss=http%3A%2F%2F127.0.0.1%3A";
-    let spoils: [(&str, i32, &dyn Fn(String) -> String); 5] = [
+    let spoils: [(&str, i32, Spoil); 5] = [
         ("authorization_denied", 3, &|url| {
             url.replace("code=", "error=access_denied&ignored=")
         }),
