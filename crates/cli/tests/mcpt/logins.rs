@@ -97,7 +97,7 @@ async fn people_are_told_in_words() {
 #[tokio::test]
 async fn a_callback_that_is_not_ours_is_not_believed() {
     let iss = "&iss=http%3A%2F%2F127.0.0.1%3A";
-    let spoils: [(&str, i32, Spoil); 5] = [
+    let spoils: [(&str, i32, Spoil<'_>); 5] = [
         ("authorization_denied", 3, &|url| {
             url.replace("code=", "error=access_denied&ignored=")
         }),
