@@ -22,6 +22,7 @@ pub mod config;
 mod load_http;
 #[cfg(feature = "stdio")]
 mod load_stdio;
+#[cfg(any(feature = "http", feature = "stdio"))]
 mod loading;
 #[cfg(feature = "http")]
 mod shared_client;
