@@ -42,7 +42,9 @@ fn no_header_hides_another_or_shows_what_was_sent() {
             assert!(!shown.contains(TOKEN), "{shown}");
             assert!(told.into_iter().all(|scope| !scope.contains(TOKEN)));
         }
-        if found.len() < 16 {
+        // Past the bound nothing more is read, whatever it is.
+        let alone = Challenge::parse([&value], &Credentials::anonymous());
+        if alone.len() < 16 {
             let (text, name, expected) = written(rng);
             let right = HeaderValue::from_str(&text).unwrap();
             let both = Challenge::parse([&value, &right], &Credentials::anonymous());
