@@ -81,8 +81,9 @@ impl OAuthBuilder {
         self
     }
 
-    /// The id of a client that was registered beforehand. It is used before all other identities;
-    /// where the server may move, pin [`issuer`](Self::issuer) too.
+    /// The id of a client that was registered beforehand. It is used before all other identities, and
+    /// stays with the issuer that it is first used at. Whoever gives a secret pins
+    /// [`issuer`](Self::issuer) as well: then the server has no say in who sees it.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client.id = Some(id.into());
         self

@@ -96,6 +96,22 @@ impl Core {
         Ok(discovered)
     }
 
+    /// A client that was registered beforehand belongs to one issuer (2026-07-28, client
+    /// registration): its secret is not shown to another that the server comes to name.
+    async fn stays_with(&self, client_id: &str, issuer: &str) -> Result<(), OAuthError> {
+        if self.discovery.issuer.is_some() {
+            // Pinned: discovery has let nobody else through.
+            return Ok(());
+        }
+        let first = self.records.first_issuer(client_id, issuer).await?;
+        if first == issuer {
+            return Ok(());
+        }
+        Err(OAuthError::config(
+            "the server names another authorization server than the one that `client_id` was first used at; if the move is meant, configure `issuer`",
+        ))
+    }
+
     /// Who this side is there: pre-registered, by metadata document, or registered dynamically, in
     /// the order of the specification (2026-07-28, client registration). `None` where the grant
     /// itself names the client.
@@ -106,6 +122,7 @@ impl Core {
     ) -> Result<Identified, OAuthError> {
         let server = &discovered.server;
         if let Some(client) = self.client.configured(server).await? {
+            self.stays_with(&client.id, discovered.issuer()).await?;
             return Ok((Some(client), None));
         }
         if let Some(client) = self.client.documented(server).await? {

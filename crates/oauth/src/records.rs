@@ -132,6 +132,27 @@ impl Records {
         Ok(())
     }
 
+    /// The issuer that a client was first used at; this one, if there was none before.
+    pub(crate) async fn first_issuer(
+        &self,
+        client_id: &str,
+        issuer: &str,
+    ) -> Result<String, OAuthError> {
+        let key = self.key(&Principal::local(), format!("issuer of {client_id}"));
+        for _ in 0..TRIES {
+            if let Some(found) = self.store.load(&key).await? {
+                return Ok(found.token.access().expose_secret().to_owned());
+            }
+            if self
+                .put(&key, issuer.into(), Expiry::Never, Expected::Nothing)
+                .await?
+            {
+                return Ok(issuer.to_owned());
+            }
+        }
+        Err(OAuthError::unavailable("the stored issuer"))
+    }
+
     pub(crate) async fn keep_pending(
         &self,
         handle: &str,

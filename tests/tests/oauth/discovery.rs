@@ -117,6 +117,27 @@ async fn a_move_to_another_issuer_takes_nothing_along() {
 }
 
 #[tokio::test]
+async fn a_clients_secret_stays_with_the_issuer_it_was_first_used_at() {
+    let (server, other) = (AuthServer::start().await, AuthServer::start().await);
+    let oauth = oauth(&server)
+        .grant(Grant::ClientCredentials)
+        .client_id("known")
+        .client_secret(SecretRef::literal("test-secret"))
+        .build();
+    let resource = resource(&server, &oauth);
+    call(&resource, &alice()).await.unwrap();
+    server.resource_metadata(json!({"authorization_servers": [other.issuer()]}));
+    server.end_access();
+    let error = call(&resource, &alice()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert_eq!(
+        other.count("/token"),
+        0,
+        "the secret was shown to another issuer"
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_knows_no_oauth_is_told_apart() {
     let server = AuthServer::start().await;
     let absent = Reply::json(404, &json!({}));
