@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
+use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
 use rmcp::model::{Icon, ToolAnnotations};
@@ -21,20 +21,26 @@ use crate::wire::Malformed;
 pub struct ToolDefinition {
     raw: Box<str>,
     name: Text,
-    title: Option<Text>,
-    description: Option<Text>,
+    title: Text,
+    description: Text,
     input_schema: Span,
     output_schema: Option<Span>,
     annotations: Option<Span>,
     icons: Option<Span>,
-    header_params: OnceLock<Result<Option<Box<HeaderParams>>, InvalidDefinition>>,
+    header_params: OnceLock<Box<Result<Option<HeaderParams>, InvalidDefinition>>>,
 }
 
-type Span = Range<u32>;
+/// Where a part of a definition stands. Definitions are many, so they are kept small.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    /// No part ends where the text begins.
+    end: NonZeroU32,
+}
 
-/// A string of a definition. Most have no escapes and need no copy.
+/// A string of a definition, if it is there. Most have no escapes and need no copy.
 enum Text {
-    At(Span),
+    At(Option<Span>),
     Unescaped(Box<str>),
 }
 
@@ -95,20 +101,24 @@ impl ToolDefinition {
             // Both point into the same text, so the difference is where the part begins.
             let start = part.as_ptr() as usize - raw.as_ptr() as usize;
             let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            place(start)..place(start + part.len())
+            Span {
+                start: place(start),
+                end: NonZeroU32::new(place(start + part.len())).unwrap_or(NonZeroU32::MAX),
+            }
         };
-        let text = |part: Cow<'_, str>| match part {
-            Cow::Borrowed(part) => Text::At(span(part)),
-            Cow::Owned(part) => Text::Unescaped(part.into()),
+        let text = |part: Option<Cow<'_, str>>| match part {
+            None => Text::At(None),
+            Some(Cow::Borrowed(part)) => Text::At(Some(span(part))),
+            Some(Cow::Owned(part)) => Text::Unescaped(part.into()),
         };
         Ok(Self {
             input_schema: span(input_schema.get()),
             output_schema: known.output_schema.map(|part| span(part.get())),
             annotations: known.annotations.map(|part| span(part.get())),
             icons: known.icons.map(|part| span(part.get())),
-            name: text(known.name),
-            title: known.title.map(text),
-            description: known.description.map(text),
+            name: text(Some(known.name)),
+            title: text(known.title),
+            description: text(known.description),
             raw: raw.into(),
             header_params: OnceLock::new(),
         })
@@ -131,25 +141,25 @@ impl ToolDefinition {
 
     /// The name that the server knows the tool by.
     pub fn name(&self) -> &str {
-        self.text(&self.name)
+        self.text(&self.name).unwrap_or_default()
     }
 
     /// Its name for people: `title`, else the title of its annotations.
     pub fn title(&self) -> Option<Cow<'_, str>> {
-        match &self.title {
-            Some(title) => Some(Cow::Borrowed(self.text(title))),
+        match self.text(&self.title) {
+            Some(title) => Some(Cow::Borrowed(title)),
             None => self.annotations().title.map(Cow::Owned),
         }
     }
 
     /// What it does, for the model.
     pub fn description(&self) -> Option<&str> {
-        self.description.as_ref().map(|text| self.text(text))
+        self.text(&self.description)
     }
 
     /// The JSON Schema of its arguments, as text.
     pub fn input_schema(&self) -> &str {
-        self.part(&self.input_schema)
+        self.part(self.input_schema)
     }
 
     /// Which arguments are mirrored in HTTP headers; `None` when none are. Read once.
@@ -159,21 +169,21 @@ impl ToolDefinition {
     /// server/tools).
     pub fn header_params(&self) -> Result<Option<&HeaderParams>, &InvalidDefinition> {
         let read = || {
-            let params = HeaderParams::parse(self.input_schema())?;
-            Ok((!params.is_empty()).then(|| Box::new(params)))
+            let params = HeaderParams::parse(self.input_schema());
+            Box::new(params.map(|params| (!params.is_empty()).then_some(params)))
         };
-        let params = self.header_params.get_or_init(read).as_ref()?;
-        Ok(params.as_deref())
+        let read = self.header_params.get_or_init(read);
+        read.as_ref().as_ref().map(Option::as_ref)
     }
 
     /// The JSON Schema of its structured output, as text.
     pub fn output_schema(&self) -> Option<&str> {
-        self.output_schema.as_ref().map(|span| self.part(span))
+        self.output_schema.map(|span| self.part(span))
     }
 
     /// Its annotations, as text.
     pub fn raw_annotations(&self) -> Option<&str> {
-        self.annotations.as_ref().map(|span| self.part(span))
+        self.annotations.map(|span| self.part(span))
     }
 
     /// Hints about what it does, all unset where the server gave none or nonsense.
@@ -189,8 +199,8 @@ impl ToolDefinition {
 
     /// Its icons; none where the server gave none or nonsense.
     pub fn icons(&self) -> Vec<Icon> {
-        let span = self.icons.as_ref();
-        span.and_then(|span| serde_json::from_str(self.part(span)).ok())
+        self.icons
+            .and_then(|span| serde_json::from_str(self.part(span)).ok())
             .unwrap_or_default()
     }
 
@@ -211,16 +221,16 @@ impl ToolDefinition {
         digest.as_str().get(..32).unwrap_or_default().to_owned()
     }
 
-    fn text<'s>(&'s self, text: &'s Text) -> &'s str {
+    fn text<'s>(&'s self, text: &'s Text) -> Option<&'s str> {
         match text {
-            Text::At(span) => self.part(span),
-            Text::Unescaped(text) => text,
+            Text::At(span) => span.map(|span| self.part(span)),
+            Text::Unescaped(text) => Some(text),
         }
     }
 
-    fn part(&self, span: &Span) -> &str {
+    fn part(&self, span: Span) -> &str {
         self.raw
-            .get(span.start as usize..span.end as usize)
+            .get(span.start as usize..span.end.get() as usize)
             .unwrap_or_default()
     }
 }
