@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench` builds and runs it. Every cell of the table is a process of its own
 //! (`mcp-bench cell …`) on a core of its own, so that no contender warms or burdens another.
+#![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

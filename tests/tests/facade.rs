@@ -1,7 +1,8 @@
 //! What the seed of this project promises, through the facade, against an embedded server.
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_testbed::embedded::{EmbeddedServer, TokenIssuer};
@@ -17,8 +18,8 @@ const LONG: Duration = Duration::from_secs(3600);
 
 fn refreshing(issuer: TokenIssuer, user: &'static str) -> RefreshingToken {
     RefreshingToken::new(move |_: TokenContext| {
-        let issued = issuer.issue(user);
-        async move { Ok(Token::new(issued.access).expires_in(issued.expires_in)) }
+        let token = issuer.issue(user);
+        async move { Ok(Token::new(token.access).expires_in(token.expires_in)) }
     })
 }
 
@@ -159,7 +160,10 @@ impl Middleware for Seen {
         call: &'a mut ToolInvocation<'_>,
     ) -> MaybeReady<'a, Result<Flow, Error>> {
         let pair = (call.name().to_owned(), call.param_model_name().to_owned());
-        self.0.lock().unwrap().push(pair);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(pair);
         MaybeReady::ready(Ok(Flow::Continue))
     }
 }
@@ -206,7 +210,7 @@ fn shown(error: &Error) -> String {
     let mut shown = format!("{error} {error:?} {error:#?}");
     let mut source = error.source();
     while let Some(cause) = source {
-        shown += &format!(" {cause} {cause:?}");
+        let _ = write!(shown, " {cause} {cause:?}");
         source = cause.source();
     }
     shown

@@ -227,16 +227,20 @@ impl<'a> Next<'a> {
             };
             let to_server = ToolCall::new(tool.definition(), arguments);
             let server = tool.server();
-            return contained(context, || "the tool", || {
-                tool.binding().server.call_tool(to_server, context)
-            })
+            return contained(
+                context,
+                || "the tool",
+                || tool.binding().server.call_tool(to_server, context),
+            )
             .await
             .map_err(|error| error.at_server(server));
         };
         call.mark.layer(layers.len());
-        contained(context, || layer.name(), || {
-            layer.handle(call, Next { layers })
-        })
+        contained(
+            context,
+            || layer.name(),
+            || layer.handle(call, Next { layers }),
+        )
         .await
     }
 }

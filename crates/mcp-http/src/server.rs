@@ -17,8 +17,8 @@ mod shares;
 mod slots;
 mod stateless;
 mod stream;
-mod take;
 mod subscription;
+mod take;
 mod telemetry;
 
 use std::fmt;
@@ -52,8 +52,8 @@ use self::shares::Shares;
 use self::slots::Slots;
 use self::stateless::Discovery;
 use self::stream::Stream;
-use self::take::Take;
 use self::subscription::Subscription;
+use self::take::Take;
 use crate::client::{HttpClient, HttpUrl};
 
 /// How many farewells (cancellations, ended sessions) may be under way at once; each is bounded

@@ -172,6 +172,10 @@ impl Found {
 
     /// Versions and lints come from the root manifest.
     fn manifest(&mut self, path: &str, text: &str) {
+        // A workspace of its own, such as an example whose dependency stays out of this one.
+        if text.lines().any(|line| line.trim() == "[workspace]") {
+            return;
+        }
         let mut section = "";
         let mut inherits_lints = false;
         for (number, line) in numbered(text) {

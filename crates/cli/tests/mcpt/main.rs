@@ -1,4 +1,5 @@
 //! The built command against a real server over HTTP and as a child.
+#![forbid(unsafe_code)]
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
