@@ -34,7 +34,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 mcp-bench run [--check] [--quick] [--out <folder>] [--page <file>]
          every cell of every workload in interleaved rounds, and a table of ratios
-         --check  fails when a bound is passed
+         --check  fails when a bound is broken
          --quick  fewer rounds and calls
          --out    where report.json goes (default target/bench)
          --page   a Markdown file whose measured part is replaced

@@ -77,8 +77,8 @@ impl Report {
         Ok(serde_json::to_string_pretty(self)?)
     }
 
-    /// How many bounds are passed.
-    pub(crate) fn passed(&self) -> usize {
+    /// How many bounds are broken.
+    pub(crate) fn broken(&self) -> usize {
         self.bounds.iter().filter(|bound| !bound.kept).count()
     }
 
@@ -124,7 +124,7 @@ impl Report {
         }
         text.push_str("\n### Bounds\n\n| what | measured | bound | |\n|---|---|---|---|\n");
         for bound in &self.bounds {
-            let verdict = if bound.kept { "kept" } else { "**passed**" };
+            let verdict = if bound.kept { "kept" } else { "**broken**" };
             let (measured, limit) = (number(bound.measured), number(bound.limit));
             let _ = writeln!(
                 text,

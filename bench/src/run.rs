@@ -80,8 +80,8 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         std::fs::write(page, report.replaced_in(&text)?)?;
         println!("written: {}", page.display());
     }
-    let passed = report.passed();
-    ensure!(!options.check || passed == 0, "{passed} bounds are passed");
+    let broken = report.broken();
+    ensure!(!options.check || broken == 0, "{broken} bounds are broken");
     Ok(())
 }
 

@@ -38,7 +38,7 @@ cargo xtask <command>
            damaged inputs against what reads a peer's bytes, 60 s each by default
   bench [--check] [--quick]
            measure what a call costs beside a bare client and rmcp, in a release build;
-           --check fails when a bound is passed; --quick takes fewer rounds, and leaves
+           --check fails when a bound is broken; --quick takes fewer rounds, and leaves
            docs/performance.md as it is
   generate <catalog.json> [--out <file.rs>] [--check]
            write Rust types (MCP_<tool>_Input) for the tools of a saved catalog
