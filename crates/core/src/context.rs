@@ -285,7 +285,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// A trace context, if `traceparent` has the W3C form `00-<32 hex>-<16 hex>-<2 hex>`.
+    /// A trace context, if `traceparent` has the W3C form `00-<32 hex>-<16 hex>-<2 hex>`, neither id
+    /// all zeros nor the version `ff` (Trace Context, section 3.2).
     pub fn new(traceparent: impl Into<String>) -> Option<Self> {
         let traceparent = traceparent.into();
         let lengths = [2, 32, 16, 2];
@@ -293,9 +294,11 @@ impl TraceContext {
         let well_formed = lengths.iter().all(|&length| {
             parts.next().is_some_and(|part| {
                 let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-                part.len() == length && part.bytes().all(hex)
+                let is_id = length > 2;
+                let means_nothing = is_id && part.bytes().all(|byte| byte == b'0');
+                part.len() == length && part.bytes().all(hex) && !means_nothing
             })
-        });
+        }) && !traceparent.starts_with("ff");
         (well_formed && parts.next().is_none()).then_some(Self {
             traceparent,
             tracestate: None,
@@ -379,5 +382,12 @@ mod tests {
         assert!(TraceContext::new(good.clone()).is_some());
         assert!(TraceContext::new(format!("{good}\r\nx")).is_none());
         assert!(TraceContext::new("00-xyz").is_none());
+        for invalid in [
+            good.replacen("00", "ff", 1),
+            good.replace('a', "0"),
+            good.replace('b', "0"),
+        ] {
+            assert!(TraceContext::new(invalid.clone()).is_none(), "{invalid}");
+        }
     }
 }
