@@ -2,8 +2,9 @@
 //!
 //! Left alone it is a good one: metadata, dynamic registration, codes with PKCE, rotating refresh
 //! tokens that end when they are used twice, client credentials, assertions, device code,
-//! revocation. Its tokens are counted: `test-access-1`, `test-refresh-1`, …
+//! revocation, tokens bound to a key. Its tokens are counted: `test-access-1`, `test-refresh-1`, …
 
+mod dpop;
 mod endpoints;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -41,13 +42,27 @@ struct State {
     needed: Option<String>,
     lifetime: u64,
     count: u64,
-    /// Codes with their challenge and scopes.
-    codes: HashMap<String, (String, String)>,
-    access: BTreeMap<String, String>,
-    refresh: HashMap<String, String>,
+    codes: HashMap<String, Code>,
+    access: BTreeMap<String, Granted>,
+    refresh: HashMap<String, Granted>,
+    proofs: dpop::Proofs,
     clients: BTreeSet<String>,
     device_approved: bool,
     echo: Option<String>,
+}
+
+/// What the user consented to.
+#[derive(Debug)]
+struct Code {
+    challenge: String,
+    granted: Granted,
+}
+
+/// What a token is good for, and the thumbprint of the key that it is of no use without.
+#[derive(Clone, Debug, Default)]
+struct Granted {
+    scopes: String,
+    key: Option<String>,
 }
 
 impl Reply {
@@ -161,6 +176,19 @@ impl AuthServer {
     /// The user types the code of the device grant.
     pub fn approve_device(&self) {
         self.state().device_approved = true;
+    }
+
+    /// Binds each token to the key of the proof that it is asked for with (RFC 9449), and says so in
+    /// the metadata. Whoever proves nothing gets a bearer token.
+    pub fn bind_tokens(&self) {
+        self.state().proofs.binding = true;
+    }
+
+    /// Takes only proofs with a nonce, from now on with another one than before.
+    pub fn demand_nonce(&self) {
+        let mut state = self.state();
+        state.count += 1;
+        state.proofs.nonce = Some(format!("test-nonce-{}", state.count));
     }
 
     /// Makes the token endpoint refuse with this code and repeat everything that it was sent.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Reply, State, lock};
+use super::{Code, Granted, Reply, State, dpop, lock};
 use crate::fault::{Request, Wire};
 
 pub(super) async fn answer(
@@ -103,7 +103,7 @@ impl State {
                 Reply::json(200, &merged(metadata, &self.resource_metadata))
             }
             "/.well-known/oauth-authorization-server" => {
-                let metadata = json!({
+                let mut metadata = json!({
                     "issuer": issuer,
                     "authorization_endpoint": at("/authorize"),
                     "token_endpoint": at("/token"),
@@ -114,6 +114,9 @@ impl State {
                     "token_endpoint_auth_methods_supported": ["none", "client_secret_post"],
                     "authorization_response_iss_parameter_supported": true,
                 });
+                if self.proofs.binding {
+                    metadata["dpop_signing_alg_values_supported"] = json!(["ES256"]);
+                }
                 Reply::json(200, &merged(metadata, &self.server_metadata))
             }
             "/register" => {
@@ -127,7 +130,10 @@ impl State {
                 Reply::json(201, &merged(request.json(), &registered))
             }
             "/authorize" => self.authorize(issuer, request),
-            "/token" => self.token(&form(request)),
+            "/token" => match self.proofs.key(request, &at(path), None) {
+                Ok(key) => self.token(&form(request), key),
+                Err(refusal) => refusal.at_token_endpoint(),
+            },
             "/revoke" => {
                 let token = form(request).remove("token").unwrap_or_default();
                 self.refresh.remove(&token);
@@ -145,15 +151,27 @@ impl State {
         })
     }
 
-    fn resource(&self, issuer: &str, request: &Request) -> Option<Reply> {
+    fn resource(&mut self, issuer: &str, request: &Request) -> Option<Reply> {
         let authorization = request.header("authorization").unwrap_or_default();
-        let token = authorization.split(' ').nth(1).unwrap_or_default();
-        let Some(scopes) = self.access.get(token) else {
+        let (scheme, token) = authorization.split_once(' ').unwrap_or_default();
+        let Some(granted) = self.access.get(token) else {
             let own = || format!("resource_metadata=\"{issuer}/prm\", scope=\"tools:read\"");
             let parameters = self.challenge.clone().unwrap_or_else(own);
             let reply = Reply::json(401, &json!({}));
             return Some(reply.header("WWW-Authenticate", &format!("Bearer {parameters}")));
         };
+        if let Some(key) = &granted.key {
+            let url = format!("{issuer}/mcp");
+            match self.proofs.key(request, &url, Some(token)) {
+                Err(refusal) => return Some(refusal.at_resource()),
+                Ok(proven) if scheme != "DPoP" || proven.as_ref() != Some(key) => {
+                    let why = "the token is bound to another key";
+                    return Some(dpop::unauthorized("invalid_token", why));
+                }
+                Ok(_) => {}
+            }
+        }
+        let scopes = &granted.scopes;
         let needed = self.needed.as_ref()?;
         let has = scopes.split(' ').any(|scope| scope == needed);
         if has || request.rpc_method() != "tools/call" {
@@ -169,8 +187,15 @@ impl State {
         let field = |name: &str| query.get(name).cloned().unwrap_or_default();
         self.count += 1;
         let code = format!("test-code-{}", self.count);
-        let granted = (field("code_challenge"), field("scope"));
-        self.codes.insert(code.clone(), granted);
+        let granted = Granted {
+            scopes: field("scope"),
+            key: query
+                .get("dpop_jkt")
+                .filter(|_| self.proofs.binding)
+                .cloned(),
+        };
+        let challenge = field("code_challenge");
+        self.codes.insert(code.clone(), Code { challenge, granted });
         let to = format!(
             "{}?code={code}&state={}&iss={}",
             field("redirect_uri"),
@@ -180,7 +205,7 @@ impl State {
         Reply::json(302, &json!({})).header("Location", &to)
     }
 
-    fn token(&mut self, form: &BTreeMap<String, String>) -> Reply {
+    fn token(&mut self, form: &BTreeMap<String, String>, key: Option<String>) -> Reply {
         let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         if let Some(code) = &self.echo {
             let sent: Vec<_> = form.values().cloned().collect();
@@ -190,42 +215,49 @@ impl State {
         if dynamic && !self.clients.contains(field("client_id")) {
             return Reply::error("invalid_client", "nobody of that name");
         }
-        let scopes = match field("grant_type") {
+        let granted = match field("grant_type") {
             "authorization_code" => {
-                let Some((challenge, scopes)) = self.codes.remove(field("code")) else {
+                let Some(Code { challenge, granted }) = self.codes.remove(field("code")) else {
                     return Reply::error("invalid_grant", "the code is used or unknown");
                 };
                 let digest = Sha256::digest(field("code_verifier").as_bytes());
                 if URL_SAFE_NO_PAD.encode(digest) != challenge {
                     return Reply::error("invalid_grant", "the verifier does not fit");
                 }
-                scopes
+                granted
             }
             "refresh_token" => {
-                let Some(scopes) = self.refresh.remove(field("refresh_token")) else {
+                let Some(granted) = self.refresh.remove(field("refresh_token")) else {
                     // Used twice: somebody has stolen it.
                     self.refresh.clear();
                     return Reply::error("invalid_grant", "the refresh token is used or unknown");
                 };
-                scopes
+                granted
             }
             "urn:ietf:params:oauth:grant-type:device_code" if !self.device_approved => {
                 return Reply::error("authorization_pending", "");
             }
-            _ => field("scope").to_owned(),
+            _ => Granted {
+                scopes: field("scope").to_owned(),
+                key: None,
+            },
         };
+        if granted.key.is_some() && granted.key != key {
+            return Reply::error("invalid_grant", "it is bound to another key");
+        }
+        let bound = Granted { key, ..granted };
         self.count += 1;
         let (access, refresh) = (
             format!("test-access-{}", self.count),
             format!("test-refresh-{}", self.count),
         );
-        self.access.insert(access.clone(), scopes.clone());
+        self.access.insert(access.clone(), bound.clone());
         let mut answer = json!({
-            "access_token": access, "token_type": "Bearer", "expires_in": self.lifetime,
-            "scope": scopes,
+            "access_token": access, "expires_in": self.lifetime, "scope": bound.scopes,
+            "token_type": if bound.key.is_some() { "DPoP" } else { "Bearer" },
         });
         if matches!(field("grant_type"), "authorization_code" | "refresh_token") {
-            self.refresh.insert(refresh.clone(), scopes);
+            self.refresh.insert(refresh.clone(), bound);
             answer["refresh_token"] = refresh.into();
         }
         Reply::json(200, &answer)

@@ -1,4 +1,4 @@
-//! Grants for which nobody has to be asked, and bound tokens.
+//! Grants for which nobody has to be asked.
 
 use std::io::Write as _;
 
@@ -97,27 +97,4 @@ async fn other_tokens_are_exchanged_as_the_rfcs_say() {
     assert_eq!(form["audience"], server.issuer());
     assert_eq!(form["resource"], server.url());
     assert_eq!(server.count("/token"), 1);
-}
-
-#[tokio::test]
-async fn a_bearer_token_in_place_of_a_bound_one_is_an_error_or_preferred_away() {
-    for (dpop, fine) in [(Dpop::Require, false), (Dpop::Prefer, true)] {
-        let server = AuthServer::start().await;
-        server.server_metadata(json!({"dpop_signing_alg_values_supported": ["ES256"]}));
-        let oauth = oauth(&server).dpop(dpop).handler(Yes).build();
-        let outcome = call(&resource(&server, &oauth), &alice()).await;
-        assert_eq!(outcome.is_ok(), fine, "{outcome:?}");
-        if let Err(error) = outcome {
-            assert_eq!(error.kind(), ErrorKind::Protocol);
-        }
-        let seen = server.seen();
-        let asked = seen.iter().find(|it| it.path == "/token").unwrap();
-        assert!(asked.header("dpop").is_some());
-    }
-    let server = AuthServer::start().await;
-    let oauth = oauth(&server).dpop(Dpop::Require).handler(Yes).build();
-    let error = call(&resource(&server, &oauth), &alice())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+mod bound;
 mod callbacks;
 mod discovery;
 mod grants;
