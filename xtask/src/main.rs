@@ -1,4 +1,7 @@
 //! `cargo xtask …`: everything that CI and a contributor run.
+//!
+//! `commands` is the table of commands; each has a module of its own. `steps` runs what they do and
+//! says how it went, `tools` brings the cargo subcommands that they use.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
@@ -8,79 +11,67 @@
 
 mod bench;
 mod ci;
+mod command;
+mod commands;
 mod conformance;
+mod coverage;
 mod deps;
 mod docs;
 mod examples;
+mod features;
 mod fuzz;
 mod generate;
 mod leftovers;
 mod lint;
+mod loom;
+mod msrv;
+mod package;
+mod schema;
 mod servers;
 mod steps;
 mod test;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
 
-const HELP: &str = "\
-cargo xtask <command>
+use anyhow::Result;
 
-  test [--no-servers] [-- <args for nextest>]
-           build and run every test; with args, only the tests they choose
-           --no-servers leaves out the tests that need real MCP servers
-  servers  install the real MCP servers that tests talk to, under target/servers
-  ci       everything that CI runs: fmt, tidy, deps, clippy, docs, test, examples
-  conformance [<args for the runner>]
-           run the official MCP conformance suite, strictly
-  fuzz [--seconds <n>] [--seed <n>]
-           damaged inputs against what reads a peer's bytes, 60 s each by default
-  bench [--check] [--quick]
-           measure what a call costs beside a bare client and rmcp, in a release build;
-           --check fails when a bound is broken; --quick takes fewer rounds, and leaves
-           docs/performance.md as it is
-  generate <catalog.json> [--out <file.rs>] [--check]
-           write Rust types (MCP_<tool>_Input) for the tools of a saved catalog
-  fmt      check the formatting
-  tidy     check the house rules that no other tool knows
-  deps     check licenses, sources, the crates' sizes and the arrows between them
-  clippy   lint the workspace, warnings denied
-  docs     build the documentation, warnings denied
-  examples run the examples that end by themselves
-";
+use crate::command::Run;
+use crate::commands::COMMANDS;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let outcome = match args.as_slice() {
-        ["test", rest @ ..] => test::run(rest),
-        ["servers"] => servers::install(),
-        ["ci"] => ci::run(),
-        ["conformance", rest @ ..] => conformance::run(rest),
-        ["fuzz", rest @ ..] => fuzz::run(rest),
-        ["bench", rest @ ..] => bench::run(rest),
-        ["generate", rest @ ..] => generate::run(rest),
-        ["fmt"] => lint::fmt(),
-        ["tidy"] => tidy::run(),
-        ["deps"] => deps::run(),
-        ["clippy"] => lint::clippy(),
-        ["docs"] => docs::run(),
-        ["examples"] => examples::run(),
-        [] | ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            Ok(())
-        }
-        other => {
-            eprint!("{HELP}");
-            Err(anyhow::anyhow!("no such command: {}", other.join(" ")))
-        }
-    };
-    match outcome {
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(args: &[&str]) -> Result<()> {
+    let (name, args) = match args {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{}", command::overview(COMMANDS));
+            return Ok(());
+        }
+        ["help", name, ..] => (name, &["--help"][..]),
+        [name, args @ ..] => (name, args),
+    };
+    let command = command::find(COMMANDS, name)?;
+    let own = args.iter().take_while(|arg| **arg != "--");
+    if own.into_iter().any(|arg| matches!(*arg, "--help" | "-h")) {
+        print!("{}", command.help());
+        return Ok(());
+    }
+    command.check(args)?;
+    match command.run {
+        Run::Step(step) => steps::run_all(&[(command.name, &step)]),
+        Run::StepWith(step) => steps::run_all(&[(command.name, &|| step(args))]),
+        Run::Steps(run) | Run::Plain(run) => run(args),
     }
 }

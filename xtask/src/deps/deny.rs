@@ -3,29 +3,15 @@
 use anyhow::Result;
 use xshell::{Shell, cmd};
 
-use crate::workspace;
-
-/// Two minutes to build on two cores, so only CI installs it unasked.
-const VERSION: &str = "0.20.2";
+use crate::tools;
 
 pub(super) fn check(shell: &Shell) -> Result<()> {
-    let version = cmd!(shell, "cargo deny --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr();
-    if version.run().is_err() {
-        if !workspace::in_ci() {
-            println!(
-                "cargo-deny is missing: licenses, sources and bans are left to CI \
-                 (`cargo install cargo-deny --version {VERSION} --locked` brings it)"
-            );
-            return Ok(());
-        }
-        cmd!(
-            shell,
-            "cargo install --quiet cargo-deny --version {VERSION} --locked"
-        )
-        .run()?;
+    if !tools::DENY.bring_in_ci(shell)? {
+        println!(
+            "cargo-deny is missing: licenses, sources and bans are left to CI ({})",
+            tools::DENY.advice()
+        );
+        return Ok(());
     }
     // Advisories need a database from outside; they are checked where there is one.
     cmd!(
