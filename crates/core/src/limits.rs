@@ -28,6 +28,11 @@ pub struct Limits {
     /// Requests of one principal that one HTTP server is working on at the same time; one more waits
     /// for its turn, within its own deadline. Default 64.
     pub calls_per_principal: usize,
+    /// Requests of all principals that one HTTP server is working on at the same time; one more waits
+    /// for its turn, within its own deadline, in the order of coming. Over HTTP/1.1 each takes a
+    /// connection, which is an open file. Streams that stay open for what a server says unasked do
+    /// not count. Default 512.
+    pub calls_in_flight: usize,
     /// Streams on which one HTTP server tells of changed tools (2026-07-28), over all principals,
     /// one each; past it, who was idle longest is told nothing. Default 256.
     pub subscriptions: usize,
@@ -61,6 +66,7 @@ impl Default for Limits {
             redirects: 5,
             pending_requests: 1_024,
             calls_per_principal: 64,
+            calls_in_flight: 512,
             subscriptions: 256,
             messages_per_answer: 10_000,
             input_rounds: 8,

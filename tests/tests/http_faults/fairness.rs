@@ -1,13 +1,15 @@
-//! F8: one principal floods, the others keep their share.
+//! F8: one principal floods, the others keep their share; many together open no more connections
+//! than they may.
 
 use mcp_core::{CallContext, ErrorKind, Principal};
 use mcp_testbed::fault::FaultServer;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::harness::{call_within, context, modern, small};
+use crate::harness::{call_within, context, legacy, modern, small};
 
 #[tokio::test]
 async fn f8_one_who_floods_waits_for_itself_only() {
@@ -53,4 +55,57 @@ async fn f8_one_who_floods_waits_for_itself_only() {
         assert_eq!(called.unwrap().unwrap().text(), "done");
     }
     assert_eq!(server.count("tools/call"), 21);
+}
+
+#[tokio::test]
+async fn many_principals_share_a_bounded_number_of_connections() {
+    for sessions in [false, true] {
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counts, peak) = (Arc::clone(&now), Arc::clone(&most));
+        let gate = Arc::new(Semaphore::new(0));
+        let opens = Arc::clone(&gate);
+        let server = FaultServer::start(move |request, mut wire| {
+            let (now, most, gate) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&gate));
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                if !sessions || request.rpc_method() == "initialize" {
+                    drop(gate.acquire().await.unwrap());
+                }
+                let answered = match sessions {
+                    true => wire.session(&request, "test-session").await,
+                    false => wire.modern(&request).await,
+                };
+                now.fetch_sub(1, Ordering::SeqCst);
+                answered.then_some(wire)
+            }
+        })
+        .await;
+        let mut limits = small();
+        limits.calls_in_flight = 4;
+        let client = match sessions {
+            true => legacy(&server),
+            false => modern(&server),
+        };
+        let client = client.limits(limits).build().unwrap();
+        let mut calls = JoinSet::new();
+        for user in 0..40 {
+            let client = client.clone();
+            calls.spawn(async move { call_within(&client, &context(&format!("u{user}"))).await });
+        }
+        while counts.load(Ordering::SeqCst) < 4 {
+            tokio::task::yield_now().await;
+        }
+        // Who waits for a turn is told which limit it is, and nothing of it was sent.
+        let hurried = CallContext::new(Principal::new("bob").unwrap())
+            .with_timeout(Duration::from_millis(100));
+        let error = call_within(&client, &hurried).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().contains("`calls_in_flight`"), "{error}");
+        assert_eq!(hurried.report().attempts, 0);
+        opens.add_permits(1000);
+        while let Some(called) = calls.join_next().await {
+            assert_eq!(called.unwrap().unwrap().text(), "done");
+        }
+        assert_eq!(peak.load(Ordering::SeqCst), 4);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use mcp_core::auth::time::Instant;
-use mcp_core::wire::{RpcError, clean};
+use mcp_core::wire::RpcError;
 use mcp_core::{CallContext, Error, ErrorKind, ProtocolVersion};
 
 use super::fault::Fault;
@@ -197,7 +197,7 @@ impl Inner {
                 // It refused the very version that it lists: maybe not twice.
                 Some(version) if version == latest && again => again = false,
                 Some(version) if !version.is_stateless() => return Ok(Probed::Offers(version)),
-                _ => return Err(no_common_version(&supported)),
+                _ => return Err(ProtocolVersion::none_in_common(&supported)),
             }
         }
     }
@@ -233,13 +233,4 @@ fn newest_common(supported: &[String]) -> Option<ProtocolVersion> {
     ProtocolVersion::ALL
         .into_iter()
         .find(|version| supported.iter().any(|listed| listed == version.as_str()))
-}
-
-pub(crate) fn no_common_version(supported: &[String]) -> Error {
-    let listed = clean(&supported.join(", "), 128);
-    let listed = if listed.is_empty() { "none" } else { &listed };
-    let ours = ProtocolVersion::ALL.map(ProtocolVersion::as_str).join(", ");
-    Error::protocol(format!(
-        "no common protocol version; the server speaks {listed}, this client {ours}"
-    ))
 }

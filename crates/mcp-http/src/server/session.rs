@@ -131,7 +131,7 @@ impl Inner {
         take: &mut impl Take<T>,
     ) -> Result<T, Fault> {
         telemetry::record_version(session.key.version);
-        let _place = self.shares.place(&context.principal).await;
+        let _place = self.shares.place(context).await?;
         let id = self.next_id();
         let (client, capabilities) = (&self.client_identity, &self.capabilities);
         let trace = context.trace.as_ref();
@@ -203,6 +203,7 @@ impl Inner {
         offer: ProtocolVersion,
         context: &CallContext,
     ) -> Result<Session, Fault> {
+        let _place = self.shares.place_among_all(context).await?;
         let offer = self.protocol.unwrap_or(offer);
         let mut fields = Map::new();
         fields.insert("protocolVersion".to_owned(), offer.as_str().into());
@@ -421,7 +422,7 @@ fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<
     // A stateless version has no handshake; some servers name it in one all the same.
     let version = ProtocolVersion::parse(&said.version)
         .filter(|version| !version.is_stateless())
-        .ok_or_else(|| super::era::no_common_version(std::slice::from_ref(&said.version)))?;
+        .ok_or_else(|| ProtocolVersion::none_in_common(std::slice::from_ref(&said.version)))?;
     if let Some(wanted) = wanted.filter(|wanted| *wanted != version) {
         return Err(Error::protocol(format!(
             "the server speaks {version} and not {wanted}"

@@ -108,7 +108,7 @@ impl Inner {
         context: &CallContext,
         take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
-        let _place = self.shares.place(&context.principal).await;
+        let _place = self.shares.place(context).await?;
         let id = self.next_id();
         let (client, capabilities) = (&self.client_identity, &self.capabilities);
         let mut meta = RequestMeta::new(version, client, capabilities, context.trace.as_ref());

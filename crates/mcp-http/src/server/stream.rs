@@ -48,7 +48,7 @@ impl Inner {
         loop {
             let stream = self.stream(context, lost.as_ref()).await?;
             let duplex = &stream.duplex;
-            let _place = self.shares.place(&context.principal).await;
+            let _place = self.shares.place(context).await?;
             let asked = match rpc.fields {
                 Fields::Call(call) => match duplex.call_tool(call, context).await {
                     Ok(output) => take.take(output.raw()),
