@@ -134,8 +134,8 @@ impl Credentials {
     /// Servers echo what they were sent, in error bodies and challenges alike; whatever a peer
     /// wrote goes through here before it becomes part of an error or a log line. Searches for whole
     /// header values, for the token behind an authentication scheme and for the password in a
-    /// `Basic` one: as they are, as JSON and URLs write them, and cut off by the end of the text.
-    /// Values under six bytes are left alone.
+    /// `Basic` one: as they are, as JSON, URLs and HTML write them, in Base64, and cut off by the end
+    /// of the text. Values under six bytes are left alone.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for (name, value) in &self.0.headers {

@@ -39,6 +39,7 @@
 //! |---|---|
 //! | `command` | secrets, tokens and headers that a command prints: `CommandToken`, `HeadersHelper` |
 //! | `file` | `FileStore` (Unix) |
+//! | `sealed` | `SealingKeys`: what is kept where others may read it, encrypted |
 //! | `serde` | [`SecretRef`] in configuration files |
 //! | `test-util` | the module `testing`: clocks, sources, a rotating issuer, rules to check against |
 #![forbid(unsafe_code)]
@@ -59,6 +60,8 @@ mod provider;
 mod providers;
 mod redactor;
 mod refresh;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod secret;
 mod store;
 #[cfg(any(test, feature = "test-util"))]
@@ -84,12 +87,14 @@ pub use providers::{
 };
 pub use redactor::Redactor;
 pub use refresh::{CredentialEvent, RefreshReason, RefreshingToken};
+#[cfg(feature = "sealed")]
+pub use sealed::SealingKeys;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use secret::{SecretError, SecretErrorKind, SecretKind, SecretRef, SecretScope};
 #[cfg(all(unix, feature = "file"))]
 pub use store::FileStore;
 pub use store::{
-    Expected, Lease, MemoryStore, Revision, Save, Saved, SharedStore, StoreError, StoreErrorKind,
-    StoredToken, TokenKey, TokenStore,
+    Changes, Expected, Lease, MemoryStore, Revision, Save, Saved, SharedStore, StoreError,
+    StoreErrorKind, StoredToken, TokenKey, TokenStore,
 };
 pub use token::{Expiry, Token, TokenContext, TokenSource};

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
-/// What stands in a secret's place.
-const MARK: &str = "[redacted]";
-/// Secrets shorter than this are left alone: a two-letter value would blank out half of the text.
+use crate::echo::{MARK, Needle};
+
+/// What follows an announcement and is shorter than this is left alone.
 const MIN_BYTES: usize = 6;
 /// A word this long that mixes letters and digits is taken for a secret.
 const SUSPECT_BYTES: usize = 20;
@@ -26,8 +27,9 @@ const NAMES: [&str; 9] = [
 
 /// Takes secrets out of foreign text: a child's stderr, a server's error body.
 ///
-/// It knows the secrets that it was given, and with [`Redactor::suspicious`] it also takes out what
-/// merely looks like one. Printing it shows how many it knows.
+/// It knows the secrets that it was given, however they are written: as they are, as JSON, URLs and
+/// HTML write them, in Base64, and cut off by the end of the text. With [`Redactor::suspicious`] it
+/// also takes out what merely looks like one. Printing it shows how many it knows.
 ///
 /// ```
 /// use mcp_auth::Redactor;
@@ -37,21 +39,18 @@ const NAMES: [&str; 9] = [
 /// ```
 #[derive(Clone, Default)]
 pub struct Redactor {
-    secrets: Vec<SecretString>,
+    secrets: Arc<[Needle]>,
     suspicious: bool,
 }
 
 impl Redactor {
     /// Takes out these. Those under six bytes are left alone.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        let mut secrets: Vec<_> = secrets
-            .into_iter()
-            .filter(|secret| secret.expose_secret().len() >= MIN_BYTES)
-            .collect();
+        let mut secrets: Vec<_> = secrets.into_iter().filter_map(Needle::new).collect();
         // The longest first: one secret may be part of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self {
-            secrets,
+            secrets: secrets.into(),
             suspicious: false,
         }
     }
@@ -67,11 +66,8 @@ impl Redactor {
     /// The text without secrets.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
-        for secret in &self.secrets {
-            let secret = secret.expose_secret();
-            if text.contains(secret) {
-                text = Cow::Owned(text.replace(secret, MARK));
-            }
+        for secret in self.secrets.iter() {
+            text = secret.redact(text);
         }
         if self.suspicious {
             text = match without_suspects(&text) {

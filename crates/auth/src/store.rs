@@ -1,5 +1,6 @@
 //! Where tokens outlive a process, and where processes agree who refreshes.
 
+mod changes;
 mod error;
 #[cfg(all(unix, feature = "file"))]
 mod file;
@@ -13,6 +14,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use changes::Changes;
 pub use error::{StoreError, StoreErrorKind};
 #[cfg(all(unix, feature = "file"))]
 pub use file::FileStore;
@@ -25,8 +27,8 @@ use crate::{MaybeReady, Token};
 /// Keeps tokens by key, and lets one process at a time refresh one.
 ///
 /// A refresh that rotates the refresh token is a transaction: take the lease, load, exchange, save,
-/// release. Whoever does not get the lease polls [`load`](TokenStore::load) until the other's token
-/// is there. [`RefreshingToken::store`](crate::RefreshingToken::store) does all of this; an
+/// release. Whoever does not get the lease looks with [`load`](TokenStore::load) when
+/// [`changes`](TokenStore::changes) tells, and now and then anyway, until the other's token is there. [`RefreshingToken::store`](crate::RefreshingToken::store) does all of this; an
 /// implementation only keeps the promises of each method.
 pub trait TokenStore: Debug + Send + Sync {
     /// The token of the key, if there is one.
@@ -82,6 +84,16 @@ pub trait TokenStore: Debug + Send + Sync {
         let _ = key;
         drop(lease);
         MaybeReady::ready(Ok(()))
+    }
+
+    /// Word of changes to a key: a token was saved or deleted, a lease given back. Only a hint: a
+    /// change may be told twice, of another key, or never. The default tells of none.
+    ///
+    /// Returns when changes from now on are told, or soon after where that takes time: whoever waits
+    /// looks again after this, and then at intervals.
+    fn changes<'a>(&'a self, key: &'a TokenKey) -> MaybeReady<'a, Changes> {
+        let _ = key;
+        MaybeReady::ready(Changes::untold())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whose token, for which server, of which issuer.
+//! Whose token, for which server, of which issuer, issued to which client.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ pub struct TokenKey {
     server: ServerId,
     principal: Principal,
     issuer: Option<Arc<str>>,
+    client: Option<Arc<str>>,
 }
 
 impl TokenKey {
@@ -19,6 +20,7 @@ impl TokenKey {
             server: server.into(),
             principal: principal.into(),
             issuer: None,
+            client: None,
         }
     }
 
@@ -26,6 +28,12 @@ impl TokenKey {
     /// another.
     pub fn with_issuer(mut self, issuer: impl Into<Arc<str>>) -> Self {
         self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Sets the client that the token is issued to: a refresh token works for its own client alone.
+    pub fn with_client(mut self, client: impl Into<Arc<str>>) -> Self {
+        self.client = Some(client.into());
         self
     }
 
@@ -44,6 +52,11 @@ impl TokenKey {
         self.issuer.as_deref()
     }
 
+    /// The client that it is issued to.
+    pub fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
     /// A name for files and remote keys: a digest of the parts, the same in every process. Not
     /// secret, and long enough that two keys never share one.
     pub fn digest(&self) -> String {
@@ -58,6 +71,10 @@ impl TokenKey {
         part(self.principal.tenant());
         part(Some(self.principal.user()));
         part(self.issuer());
+        // Keys without a client have the names that they had before there were any with.
+        if let Some(client) = self.client() {
+            part(Some(client));
+        }
         hasher.finalize().to_hex().as_str()[..32].to_owned()
     }
 }
@@ -76,6 +93,10 @@ mod tests {
             key(Principal::in_tenant("b", "a").unwrap()),
             key(Principal::new("a:b").unwrap()).with_issuer("https://as.test"),
             key(Principal::new("a:b").unwrap()).with_issuer(""),
+            key(Principal::new("a:b").unwrap()).with_client("https://as.test"),
+            key(Principal::new("a:b").unwrap())
+                .with_issuer("https://as.test")
+                .with_client("c"),
         ];
         let digests: std::collections::HashSet<_> = keys.iter().map(TokenKey::digest).collect();
         assert_eq!(digests.len(), keys.len());

@@ -5,7 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Lease, Save, Saved, StoreError, StoreErrorKind, StoredToken, TokenKey, TokenStore};
+use tokio::sync::watch;
+
+use super::{
+    Changes, Lease, Save, Saved, StoreError, StoreErrorKind, StoredToken, TokenKey, TokenStore,
+};
 use crate::MaybeReady;
 use crate::store::Revision;
 use crate::time::{Instant, SharedClock, SystemClock};
@@ -23,6 +27,8 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Inner {
+    /// Tells everybody of every change: there is one process, and few wait at a time.
+    changed: watch::Sender<()>,
     tokens: HashMap<TokenKey, StoredToken>,
     leases: HashMap<TokenKey, Held>,
     /// One count for all keys: fences of each only grow.
@@ -71,6 +77,7 @@ impl MemoryStore {
         let revision = Revision::unique();
         let stored = StoredToken::new(save.token.clone(), save.obtained_at, revision);
         inner.tokens.insert(key.clone(), stored);
+        inner.changed.send_replace(());
         Ok(Saved::Stored(revision))
     }
 
@@ -128,7 +135,10 @@ impl TokenStore for MemoryStore {
     }
 
     fn delete<'a>(&'a self, key: &'a TokenKey) -> MaybeReady<'a, Result<bool, StoreError>> {
-        MaybeReady::ready(Ok(lock(&self.inner).tokens.remove(key).is_some()))
+        let mut inner = lock(&self.inner);
+        let deleted = inner.tokens.remove(key).is_some();
+        inner.changed.send_replace(());
+        MaybeReady::ready(Ok(deleted))
     }
 
     fn lease<'a>(
@@ -137,6 +147,10 @@ impl TokenStore for MemoryStore {
         life: Duration,
     ) -> MaybeReady<'a, Result<Option<Lease>, StoreError>> {
         MaybeReady::ready(Ok(self.take(key, life)))
+    }
+
+    fn changes<'a>(&'a self, _: &'a TokenKey) -> MaybeReady<'a, Changes> {
+        MaybeReady::ready(Changes::told(lock(&self.inner).changed.subscribe()))
     }
 }
 
@@ -161,6 +175,7 @@ impl Drop for Guard {
         let ours = |held: &Held| held.fence == self.fence;
         if let Some(held) = inner.leases.get_mut(&self.key).filter(|held| ours(held)) {
             held.free = true;
+            inner.changed.send_replace(());
         }
     }
 }

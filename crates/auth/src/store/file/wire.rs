@@ -27,6 +27,8 @@ pub(super) struct Record<'a> {
     user: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     issuer: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    client: Option<Cow<'a, str>>,
     /// Milliseconds since 1970.
     obtained_at: u64,
     /// Milliseconds since 1970; absent when it does not end.
@@ -56,6 +58,7 @@ impl<'a> Record<'a> {
             tenant: key.principal().tenant().map(Into::into),
             user: key.principal().user().into(),
             issuer: key.issuer().map(Into::into),
+            client: key.client().map(Into::into),
             obtained_at: millis(obtained_at),
             expires_at: match token.expiry() {
                 Expiry::At(end) => Some(millis(end)),
@@ -85,6 +88,7 @@ impl<'a> Record<'a> {
             && self.tenant.as_deref() == key.principal().tenant()
             && self.user == key.principal().user()
             && self.issuer.as_deref() == key.issuer()
+            && self.client.as_deref() == key.client()
     }
 }
 
