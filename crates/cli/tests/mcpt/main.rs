@@ -12,6 +12,7 @@ mod command;
 mod consent;
 mod doctor;
 mod grants;
+mod identity;
 mod lists;
 mod logins;
 mod tls;
