@@ -70,7 +70,7 @@ pub(crate) fn redact<'t>(text: Cow<'t, str>, secret: &str) -> Cow<'t, str> {
 }
 
 /// The text with the mark in place of what was found, which comes in order.
-fn without<'t>(text: Cow<'t, str>, find: impl FnOnce(&str) -> Vec<Range<usize>>) -> Cow<'t, str> {
+fn without(text: Cow<'_, str>, find: impl FnOnce(&str) -> Vec<Range<usize>>) -> Cow<'_, str> {
     let found = find(&text);
     if found.is_empty() {
         return text;

@@ -1,11 +1,14 @@
 //! For whom a call is made, until when, and how to stop it.
 
+mod trace;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::trace::TraceContext;
 use crate::Error;
 use crate::auth::time::Instant;
 use crate::auth::{Fingerprint, Principal};
@@ -274,44 +277,6 @@ impl<'a> ProgressUpdate<'a> {
     }
 }
 
-/// W3C trace context, sent to the server in `_meta` (2026-07-28, basic).
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct TraceContext {
-    /// `traceparent`.
-    pub traceparent: String,
-    /// `tracestate`, if any.
-    pub tracestate: Option<String>,
-}
-
-impl TraceContext {
-    /// A trace context, if `traceparent` has the W3C form `00-<32 hex>-<16 hex>-<2 hex>`, neither id
-    /// all zeros nor the version `ff` (Trace Context, section 3.2).
-    pub fn new(traceparent: impl Into<String>) -> Option<Self> {
-        let traceparent = traceparent.into();
-        let lengths = [2, 32, 16, 2];
-        let mut parts = traceparent.split('-');
-        let well_formed = lengths.iter().all(|&length| {
-            parts.next().is_some_and(|part| {
-                let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-                let is_id = length > 2;
-                let means_nothing = is_id && part.bytes().all(|byte| byte == b'0');
-                part.len() == length && part.bytes().all(hex) && !means_nothing
-            })
-        }) && !traceparent.starts_with("ff");
-        (well_formed && parts.next().is_none()).then_some(Self {
-            traceparent,
-            tracestate: None,
-        })
-    }
-
-    /// Adds `tracestate`.
-    pub fn with_tracestate(mut self, tracestate: impl Into<String>) -> Self {
-        self.tracestate = Some(tracestate.into());
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,21 +338,6 @@ mod tests {
             let never = std::future::pending::<Result<(), Error>>();
             let error = context.bound(limit, "a test", never).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Cancelled);
-        }
-    }
-
-    #[test]
-    fn traceparent_is_checked() {
-        let good = format!("00-{}-{}-01", "a".repeat(32), "b".repeat(16));
-        assert!(TraceContext::new(good.clone()).is_some());
-        assert!(TraceContext::new(format!("{good}\r\nx")).is_none());
-        assert!(TraceContext::new("00-xyz").is_none());
-        for invalid in [
-            good.replacen("00", "ff", 1),
-            good.replace('a', "0"),
-            good.replace('b', "0"),
-        ] {
-            assert!(TraceContext::new(invalid.clone()).is_none(), "{invalid}");
         }
     }
 }

@@ -154,6 +154,15 @@ impl Error {
         Failure::LimitExceeded { limit, value, unit }.into()
     }
 
+    /// [`Failure::UnknownTool`] of a server that offers no tools at all.
+    pub fn no_tools(tool: &str) -> Self {
+        Failure::UnknownTool {
+            name: tool.to_owned(),
+            candidates: Vec::new(),
+        }
+        .into()
+    }
+
     /// How long the server, or the source of the credentials, asked to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.failure() {

@@ -2,16 +2,18 @@
 //!
 //! For transports. Everything is read from borrowed text, and schemas and results stay text.
 
+mod collector;
 mod cursor;
 mod malformed;
 mod message;
 mod request;
 mod tools;
 
+pub use collector::ToolCollector;
 pub use malformed::Malformed;
 pub use message::{Message, RpcError, clean};
 pub use request::{
     CallParams, ClientIdentity, ListParams, RequestMeta, encode_notification, encode_refusal,
     encode_request, encode_result,
 };
-pub use tools::{ToolCollector, ToolsPage};
+pub use tools::ToolsPage;

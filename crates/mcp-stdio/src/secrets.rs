@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mcp_auth::{ExposeSecret, SecretString};
+use mcp_auth::{ExposeSecret, Redactor, SecretString};
 
 /// Shorter values are not searched for: they would blacken ordinary text.
 const MIN_REDACTED_BYTES: usize = 6;
@@ -11,10 +11,11 @@ const MIN_REDACTED_BYTES: usize = 6;
 /// A line of a secret of several lines, such as a key, is searched for from this length on.
 const MIN_REDACTED_LINE_BYTES: usize = 16;
 
-const MARK: &str = "[redacted]";
-
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Vec<SecretString>);
+pub(crate) struct Secrets {
+    whole: Vec<SecretString>,
+    redactor: Redactor,
+}
 
 impl Secrets {
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
@@ -29,20 +30,15 @@ impl Secrets {
                 secrets.extend(long.map(SecretString::from));
             }
         }
-        // A secret that holds another one goes first, whole.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
-        Self(secrets)
+        Self {
+            redactor: Redactor::new(secrets.iter().cloned()),
+            whole: secrets,
+        }
     }
 
-    /// The text without the secrets.
+    /// The text without the secrets, however the child wrote them.
     pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
-        for secret in self.texts() {
-            if text.contains(secret) {
-                text = Cow::Owned(text.replace(secret, MARK));
-            }
-        }
-        text
+        self.redactor.redact(text)
     }
 
     /// The text without the end of a secret that was cut off before it.
@@ -66,13 +62,13 @@ impl Secrets {
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(ExposeSecret::expose_secret)
+        self.whole.iter().map(ExposeSecret::expose_secret)
     }
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
+        write!(f, "Secrets({})", self.whole.len())
     }
 }
 
@@ -85,6 +81,8 @@ mod tests {
         let secrets = Secrets::new(["canary-token", "canary-token-2", "short"]);
         assert_eq!(secrets.redact("a canary-token-2 b"), "a [redacted] b");
         assert_eq!(secrets.redact("short"), "short");
+        assert_eq!(secrets.redact("canary%2Dtoken"), "[redacted]");
+        assert_eq!(secrets.redact("Y2FuYXJ5LXRva2Vu!"), "[redacted]!");
         assert_eq!(secrets.without_torn_start("ary-token b"), " b");
         assert_eq!(secrets.without_torn_end("b canary-to"), "b ");
         assert_eq!(secrets.without_torn_end("b"), "b");

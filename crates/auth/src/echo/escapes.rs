@@ -138,7 +138,7 @@ fn html(rest: &str) -> Escaped {
     let end = bytes.iter().take(REFERENCE).position(|&byte| byte == b';');
     let Some(end) = end else {
         let open = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'#';
-        let is_cut_off = bytes.len() < REFERENCE && bytes.iter().skip(1).all(|byte| open(byte));
+        let is_cut_off = bytes.len() < REFERENCE && bytes.iter().skip(1).all(open);
         return if is_cut_off {
             Escaped::CutOff
         } else {

@@ -70,7 +70,12 @@ impl Duplex {
         call: ToolCall<'_>,
         context: &CallContext,
     ) -> Result<ToolOutput, Error> {
-        let stateless = self.negotiated()?.version.is_stateless();
+        let negotiated = self.negotiated()?;
+        let stateless = negotiated.version.is_stateless();
+        if !stateless && !negotiated.has_tools {
+            // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
+            return Err(Error::no_tools(call.tool.name()));
+        }
         let rounds = self.settings.limits.input_rounds;
         let name = call.tool.name();
         let mut input = Input::default();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::auth::MaybeReady;
 use crate::{CallContext, Error, Transport};
@@ -18,7 +19,9 @@ pub trait Channel: Debug + Send + Sync {
     ///
     /// `message` is one JSON object without line breaks. Ready means that it is on its way: it need
     /// not have arrived. The future is dropped when the caller gives up *or when the answer is
-    /// already there*; a message that has begun must then still go out whole or not at all. A
+    /// already there*; a message that has begun must then still go out whole or not at all. A channel
+    /// that waits for other people while it sends calls [`Outgoing::begin`] once the message leaves:
+    /// a request that is given up before is not cancelled at the peer, which never heard of it. A
     /// channel that sends credentials notes them with
     /// [`CallContext::record_attempt`](crate::CallContext::record_attempt) when `about.tool` is set.
     ///
@@ -56,6 +59,8 @@ pub struct Outgoing<'a> {
     pub tool: Option<&'a str>,
     /// For whom and until when.
     pub context: &'a CallContext,
+    /// Whether the peer may have got some of it.
+    begun: Option<&'a AtomicBool>,
 }
 
 impl<'a> Outgoing<'a> {
@@ -64,6 +69,19 @@ impl<'a> Outgoing<'a> {
             method,
             tool: None,
             context,
+            begun: None,
+        }
+    }
+
+    pub(super) fn telling(mut self, begun: &'a AtomicBool) -> Self {
+        self.begun = Some(begun);
+        self
+    }
+
+    /// Says that the message leaves now. For channels that waited before, for credentials say.
+    pub fn begin(&self) {
+        if let Some(begun) = self.begun {
+            begun.store(true, Ordering::Relaxed);
         }
     }
 }

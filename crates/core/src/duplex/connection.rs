@@ -1,5 +1,6 @@
 //! One connection with one peer: requests out, answers back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
@@ -204,16 +205,18 @@ impl Duplex {
     /// As [`exchange`](Self::exchange), with a place for the answer.
     pub(super) async fn send_and_wait<'a, P: Serialize>(
         &'a self,
-        mut waiter: Waiter<'a>,
+        waiter: Waiter<'a>,
         about: Outgoing<'a>,
         cancellable: bool,
         params: impl FnOnce(u64) -> P,
     ) -> Result<Answer, Error> {
+        let begun = AtomicBool::new(false);
+        let mut waiter = waiter;
         let message = encode_request(waiter.id(), about.method, &params(waiter.id()))?;
         if cancellable {
-            waiter.cancel_through(&*self.channel);
+            waiter.cancel_through(&*self.channel, &begun);
         }
-        match self.channel.send(message, about).now() {
+        match self.channel.send(message, about.telling(&begun)).now() {
             Ok(sent) => sent?,
             // The answer may come on its own way before sending is known to be over.
             Err(sending) => tokio::select! {
@@ -222,6 +225,7 @@ impl Duplex {
                 sent = sending => sent?,
             },
         }
+        begun.store(true, Ordering::Relaxed);
         Ok(waiter.answer().await)
     }
 

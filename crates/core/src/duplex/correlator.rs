@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::value::RawValue;
@@ -221,7 +221,7 @@ pub(super) struct Waiter<'a> {
     correlator: &'a Correlator,
     id: u64,
     receiver: oneshot::Receiver<Answer>,
-    cancel: Option<&'a dyn Channel>,
+    cancel: Option<(&'a dyn Channel, &'a AtomicBool)>,
 }
 
 impl<'a> Waiter<'a> {
@@ -229,9 +229,10 @@ impl<'a> Waiter<'a> {
         self.id
     }
 
-    /// From now on dropping tells the server that nobody waits any more.
-    pub(super) fn cancel_through(&mut self, channel: &'a dyn Channel) {
-        self.cancel = Some(channel);
+    /// From now on dropping tells the server that nobody waits any more, if the request has begun to
+    /// reach it.
+    pub(super) fn cancel_through(&mut self, channel: &'a dyn Channel, begun: &'a AtomicBool) {
+        self.cancel = Some((channel, begun));
     }
 
     pub(super) async fn answer(&mut self) -> Answer {
@@ -251,7 +252,9 @@ impl Drop for Waiter<'_> {
             request_id: u64,
         }
         let waiting = self.correlator.state().take(self.id).is_some();
-        let Some(channel) = self.cancel.filter(|_| waiting) else {
+        // What was not sent cannot be cancelled (2025-11-25, basic/utilities/cancellation).
+        let sent = |(_, begun): &(_, &AtomicBool)| begun.load(Ordering::Relaxed);
+        let Some((channel, _)) = self.cancel.filter(|cancel| waiting && sent(cancel)) else {
             return;
         };
         let request_id = self.id;

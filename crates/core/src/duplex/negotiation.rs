@@ -67,7 +67,9 @@ impl Duplex {
                     Some(version) => match self.initialize(version, context).await? {
                         Initialized::Done(found) if found.version == version => Ok(found),
                         Initialized::Done(found) => Err(other_version(version, found.version)),
-                        Initialized::Speaks(speaks) => Err(no_common_version(&speaks)),
+                        Initialized::Speaks(speaks) => {
+                            Err(ProtocolVersion::none_in_common(&speaks))
+                        }
                     },
                 }
             })
@@ -79,7 +81,7 @@ impl Duplex {
     async fn discover_only(&self, context: &CallContext) -> Result<Negotiated, Error> {
         match self.discover(context).await? {
             Probed::Stateless(found) => Ok(found),
-            Probed::Speaks(speaks) => Err(no_common_version(&speaks)),
+            Probed::Speaks(speaks) => Err(ProtocolVersion::none_in_common(&speaks)),
             Probed::Unknown => Err(Error::protocol(format!(
                 "the server does not speak {}",
                 ProtocolVersion::LATEST
@@ -95,7 +97,8 @@ impl Duplex {
         match timeout(share, &mut discover).await {
             Ok(Ok(Probed::Stateless(found))) => return Ok(found),
             Ok(Ok(Probed::Speaks(speaks))) => {
-                offer = newest_common(&speaks).ok_or_else(|| no_common_version(&speaks))?;
+                offer = newest_common(&speaks)
+                    .ok_or_else(|| ProtocolVersion::none_in_common(&speaks))?;
             }
             Ok(Ok(Probed::Unknown)) => {}
             Ok(Err(error)) => return Err(error),
@@ -130,14 +133,14 @@ impl Duplex {
                 };
                 match found? {
                     Probed::Stateless(found) => Ok(found),
-                    _ => Err(no_common_version(&speaks)),
+                    _ => Err(ProtocolVersion::none_in_common(&speaks)),
                 }
             }
             Some(version) if version != offer => match self.initialize(version, context).await? {
                 Initialized::Done(found) => Ok(found),
-                Initialized::Speaks(speaks) => Err(no_common_version(&speaks)),
+                Initialized::Speaks(speaks) => Err(ProtocolVersion::none_in_common(&speaks)),
             },
-            _ => Err(no_common_version(&speaks)),
+            _ => Err(ProtocolVersion::none_in_common(&speaks)),
         }
     }
 
@@ -251,7 +254,7 @@ impl Duplex {
         // A stateless version has no handshake; some servers name it in one all the same.
         let version = ProtocolVersion::parse(&said.version)
             .filter(|version| !version.is_stateless())
-            .ok_or_else(|| no_common_version(std::slice::from_ref(&said.version)))?;
+            .ok_or_else(|| ProtocolVersion::none_in_common(std::slice::from_ref(&said.version)))?;
         Ok(Negotiated {
             version,
             info: self.server_info(version, said.server.unwrap_or_default(), said.instructions),
@@ -305,14 +308,6 @@ fn newest_common(speaks: &[String]) -> Option<ProtocolVersion> {
     ProtocolVersion::ALL
         .into_iter()
         .find(|version| speaks.iter().any(|spoken| spoken == version.as_str()))
-}
-
-fn no_common_version(speaks: &[String]) -> Error {
-    let list = crate::wire::clean(&speaks.join(", "), 128);
-    let list = if list.is_empty() { "none" } else { &list };
-    Error::protocol(format!(
-        "no common protocol version; the server speaks {list}"
-    ))
 }
 
 fn other_version(wanted: ProtocolVersion, offered: ProtocolVersion) -> Error {

@@ -233,3 +233,97 @@ async fn anything_else_can_be_asked() {
     );
     assert_eq!(sent.lock().unwrap()[1]["params"]["cursor"], "x");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_is_not_called_where_none_was_offered() {
+    let (duplex, sent) = peer(Settings::default(), |message| {
+        match message["method"].as_str() {
+            Some("server/discover") => error(message, -32601, &Value::Null),
+            Some("initialize") => result(
+                message,
+                &json!({"protocolVersion": "2025-11-25", "capabilities": {"prompts": {}}}),
+            ),
+            _ => result(message, &json!({"content": []})),
+        }
+    });
+    duplex.negotiate(&context()).await.unwrap();
+    let refused = call(&duplex, &context()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::UnknownTool);
+    assert!(!methods(&sent).contains(&"tools/call".to_owned()));
+}
+
+/// Waits before it sends, as for credentials.
+#[derive(Debug)]
+struct Slow {
+    wire: Wire,
+    before: Duration,
+    after: Duration,
+}
+
+impl Channel for Slow {
+    fn transport(&self) -> Transport {
+        Transport::Sse
+    }
+
+    fn send<'a>(
+        &'a self,
+        message: Vec<u8>,
+        about: Outgoing<'a>,
+    ) -> MaybeReady<'a, Result<(), Error>> {
+        MaybeReady::new(async move {
+            tokio::time::sleep(self.before).await;
+            about.begin();
+            self.wire.push(&message);
+            tokio::time::sleep(self.after).await;
+            Ok(())
+        })
+    }
+
+    fn post(&self, message: Vec<u8>) {
+        self.wire.push(&message);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_began_to_be_sent_is_cancelled() {
+    let second = Duration::from_secs(1);
+    let pinned = || Settings {
+        protocol: Some(ProtocolVersion::V2025_11_25),
+        ..Settings::default()
+    };
+    for (before, after, cancelled) in [(second * 9, second, false), (second, second * 9, true)] {
+        let (out, _messages) = mpsc::unbounded_channel();
+        let sent = Sent::default();
+        let wire = Wire {
+            sent: Arc::clone(&sent),
+            out,
+        };
+        let channel = Slow {
+            wire,
+            before,
+            after,
+        };
+        let duplex = Duplex::new(Box::new(channel), pinned());
+        let giving = context();
+        let shaking = async {
+            loop {
+                tokio::time::sleep(second).await;
+                let _ = duplex.deliver(
+                    handshake(&json!({"id": 1}), "2025-11-25")[0]
+                        .to_string()
+                        .as_bytes(),
+                );
+            }
+        };
+        tokio::select! {
+            biased;
+            negotiated = duplex.negotiate(&giving) => drop(negotiated.unwrap()),
+            () = shaking => {}
+        }
+        let hasty = context().with_timeout(second * 5);
+        let error = call(&duplex, &hasty).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let told = methods(&sent).contains(&"notifications/cancelled".to_owned());
+        assert_eq!(told, cancelled);
+    }
+}
