@@ -95,6 +95,6 @@ pub use secret::{SecretError, SecretErrorKind, SecretKind, SecretRef, SecretScop
 pub use store::FileStore;
 pub use store::{
     Changes, Expected, Lease, MemoryStore, Revision, Save, Saved, SharedStore, StoreError,
-    StoreErrorKind, StoredToken, TokenKey, TokenStore,
+    StoreErrorKind, StorePolicy, StoredToken, TokenKey, TokenStore,
 };
 pub use token::{Expiry, Token, TokenContext, TokenSource};

@@ -86,6 +86,22 @@ pub trait TokenStore: Debug + Send + Sync {
         MaybeReady::ready(Ok(()))
     }
 
+    /// Whether the store has lost a writing of the key that it had confirmed, of the revision `known`:
+    /// it was emptied, or went back to an older state, as after a crash. `found` is the revision that
+    /// it has now. A deletion is no loss. The default never loses anything.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn has_lost<'a>(
+        &'a self,
+        key: &'a TokenKey,
+        known: Revision,
+        found: Option<Revision>,
+    ) -> MaybeReady<'a, Result<bool, StoreError>> {
+        let _ = (key, known, found);
+        MaybeReady::ready(Ok(false))
+    }
+
     /// Word of changes to a key: a token was saved or deleted, a lease given back. Only a hint: a
     /// change may be told twice, of another key, or never. The default tells of none.
     ///
@@ -95,6 +111,23 @@ pub trait TokenStore: Debug + Send + Sync {
         let _ = key;
         MaybeReady::ready(Changes::untold())
     }
+}
+
+/// What to do when a token has to be refreshed and the store, which replicas share, does not answer
+/// ([`StoreErrorKind::Unreachable`]). A token that is still valid is used in any case.
+///
+/// A token without a refresh token is fetched without the store: nothing is lost by that.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum StorePolicy {
+    /// Waits for the store as long as a fetch may take, then fails: two replicas that refresh at once
+    /// would use one refresh token twice, and issuers end a grant for that (RFC 9700, section
+    /// 4.14.2).
+    #[default]
+    Wait,
+    /// Refreshes the token that this process holds, and stores the next one when the store is back.
+    /// For one replica, or an issuer that does not rotate its refresh tokens.
+    RefreshAlone,
 }
 
 /// A store that is passed around.

@@ -1,33 +1,24 @@
-//! One refresh of a token as a transaction: lease, look again, exchange, store, publish.
+//! One refresh of a token: asked of the source alone, or as a transaction that a store's processes
+//! share.
+
+mod late;
+mod shared;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::engine::{Fetch, FetchContext, FetchFuture, Fetched};
 use super::windows::{Life, Windows};
-use crate::store::{Expected, Lease, Revision, Save, Saved, SharedStore, StoredToken, TokenKey};
+use crate::store::{Revision, Save, Saved, SharedStore, StorePolicy, TokenKey};
 use crate::time::SharedClock;
-use crate::{
-    AuthorizationRequired, CredentialError, Credentials, Principal, Token, TokenContext,
-    TokenSource,
-};
-
-/// How often to look whether the process that has the lease is done: at first after this…
-const POLL: Duration = Duration::from_millis(20);
-/// …then after twice as long each time, up to this.
-const POLL_MAX: Duration = Duration::from_millis(320);
-/// How much longer than the fetch a lease may live, so that it does not end just before.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
-/// How often to try to store a new token before giving up for now.
-const SAVES: u32 = 4;
-/// The pause after the first failed try; it doubles.
-const SAVE_PAUSE: Duration = Duration::from_millis(100);
+use crate::{CredentialError, Credentials, Principal, Token, TokenContext, TokenSource};
 
 #[derive(Clone)]
 pub(super) struct TokenFetch {
     source: Arc<dyn TokenSource>,
     pub(super) windows: Windows,
     pub(super) store: Option<(SharedStore, TokenKey)>,
+    pub(super) policy: StorePolicy,
     /// The last token, whose refresh token buys the next.
     held: Arc<Mutex<Latest>>,
 }
@@ -37,6 +28,8 @@ struct Latest {
     held: Option<Held>,
     /// How often somebody put in another token: a fetch that began before does not overwrite it.
     replaced: u64,
+    /// Somebody is storing what could not be stored at once.
+    saving: bool,
 }
 
 #[derive(Clone)]
@@ -54,6 +47,7 @@ impl TokenFetch {
             source,
             windows: Windows::default(),
             store: None,
+            policy: StorePolicy::default(),
             held: Arc::default(),
         }
     }
@@ -117,163 +111,6 @@ impl TokenFetch {
             }
         }
         self.fetched(&held, &context.clock, false)
-    }
-
-    async fn fetch_shared(
-        &self,
-        store: &SharedStore,
-        key: &TokenKey,
-        context: FetchContext,
-    ) -> Result<Fetched, CredentialError> {
-        let mut poll = POLL;
-        let lease = loop {
-            let stored = store.load(key).await?;
-            if let Some(fetched) = self.adopt(stored.as_ref(), &context) {
-                return Ok(fetched);
-            }
-            let left = context
-                .deadline
-                .saturating_duration_since(context.clock.now());
-            if let Some(lease) = store.lease(key, left + LEASE_MARGIN).await? {
-                break lease;
-            }
-            // The engine's deadline ends this loop.
-            let wait = poll.mul_f64(0.5 + fastrand::f64());
-            context.clock.sleep_until(context.clock.now() + wait).await;
-            poll = (poll * 2).min(POLL_MAX);
-        };
-        let fetched = self.fetch_leased(store, key, &lease, &context).await;
-        if let Err(error) = store.release(key, lease).await {
-            tracing::debug!(kind = ?error.kind(), "lease_not_released");
-        }
-        fetched
-    }
-
-    async fn fetch_leased(
-        &self,
-        store: &SharedStore,
-        key: &TokenKey,
-        lease: &Lease,
-        context: &FetchContext,
-    ) -> Result<Fetched, CredentialError> {
-        // Whoever had the lease before may have refreshed while we asked for it.
-        let stored = store.load(key).await?;
-        if let Some(fetched) = self.adopt(stored.as_ref(), context) {
-            return Ok(fetched);
-        }
-        let found = stored.as_ref().map(|stored| stored.revision);
-        let unsaved = self.held().filter(|held| !held.saved);
-        let held = if let Some(unsaved) = unsaved {
-            unsaved
-        } else {
-            let previous = stored.map(|stored| stored.token);
-            let token = match self.exchange(previous, context.scopes.clone()).await {
-                Ok(token) => token,
-                Err(error) if error.is_transient() => return Err(error),
-                // Refused for good: perhaps because somebody without a lease was faster.
-                Err(error) => {
-                    let now = store.load(key).await?;
-                    let changed = now.as_ref().map(|now| now.revision) != found;
-                    return match self.adopt(now.as_ref(), context) {
-                        Some(fetched) if changed => Ok(fetched),
-                        _ => Err(error),
-                    };
-                }
-            };
-            let held = Held {
-                revision: found,
-                ..self.received(token, &context.clock)
-            };
-            // From here on the old refresh token is worthless: if storing fails or the fetch is cut
-            // off, the next one stores this instead of asking again.
-            self.hold(held.clone());
-            held
-        };
-        self.save(store, key, lease, held, found, context).await
-    }
-
-    async fn save(
-        &self,
-        store: &SharedStore,
-        key: &TokenKey,
-        lease: &Lease,
-        held: Held,
-        found: Option<Revision>,
-        context: &FetchContext,
-    ) -> Result<Fetched, CredentialError> {
-        let expected = found.map_or(Expected::Nothing, Expected::Revision);
-        let save = Save::new(&held.token, held.obtained_at)
-            .expecting(expected)
-            .under(lease);
-        let mut tries = 1;
-        loop {
-            match store.save(key, save).await {
-                Ok(Saved::Stored(revision)) => {
-                    let held = Held {
-                        revision: Some(revision),
-                        saved: true,
-                        ..held.clone()
-                    };
-                    self.hold(held.clone());
-                    return self.fetched(&held, &context.clock, false);
-                }
-                Ok(Saved::Conflict) => return self.yield_to(store, key, context).await,
-                Err(error) if error.kind() == crate::StoreErrorKind::LeaseLost => {
-                    return self.yield_to(store, key, context).await;
-                }
-                Err(_) if tries < SAVES => {
-                    let pause = SAVE_PAUSE * 2_u32.pow(tries - 1);
-                    context.clock.sleep_until(context.clock.now() + pause).await;
-                    tries += 1;
-                }
-                Err(error) if held.token.refresh_token().is_some() => return Err(error.into()),
-                // Nothing is lost if this one is not stored: the source gives another any time.
-                Err(error) => {
-                    tracing::warn!(kind = ?error.kind(), "token_not_stored");
-                    return self.fetched(&held, &context.clock, false);
-                }
-            }
-        }
-    }
-
-    /// Somebody wrote under the key without our lease: a login or another refresh, whose token is
-    /// taken over, or a logout, which is not undone.
-    async fn yield_to(
-        &self,
-        store: &SharedStore,
-        key: &TokenKey,
-        context: &FetchContext,
-    ) -> Result<Fetched, CredentialError> {
-        self.latest().held = None;
-        match store.load(key).await? {
-            Some(stored) => self.adopt(Some(&stored), context).ok_or_else(|| {
-                CredentialError::unavailable("the stored token was changed by somebody else")
-            }),
-            None => Err(CredentialError::needs_authorization(
-                AuthorizationRequired::new(),
-            )),
-        }
-    }
-
-    /// The stored token, if it is another than ours and can be sent.
-    fn adopt(&self, stored: Option<&StoredToken>, context: &FetchContext) -> Option<Fetched> {
-        let stored = stored?;
-        let known = self.held().and_then(|held| held.revision);
-        if known == Some(stored.revision) {
-            return None;
-        }
-        let held = Held {
-            token: stored.token.clone(),
-            obtained_at: stored.obtained_at,
-            revision: Some(stored.revision),
-            saved: true,
-        };
-        let fetched = self.fetched(&held, &context.clock, true).ok()?;
-        if context.refused == Some(fetched.credentials.fingerprint()) {
-            return None;
-        }
-        self.hold(held);
-        Some(fetched)
     }
 
     async fn exchange(

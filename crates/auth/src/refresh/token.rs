@@ -13,7 +13,7 @@ use super::windows::Windows;
 use crate::time::SharedClock;
 use crate::{
     CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Recovery,
-    Rejection, SharedStore, Token, TokenKey, TokenSource,
+    Rejection, SharedStore, StorePolicy, Token, TokenKey, TokenSource,
 };
 
 /// No fetch is waited for longer than this; the bound keeps points in time from overflowing.
@@ -102,6 +102,11 @@ impl RefreshingToken {
     /// the store, one asks the source.
     pub fn store(self, store: SharedStore, key: TokenKey) -> Self {
         self.change(|fetch| fetch.store = Some((store, key)))
+    }
+
+    /// What to do when the store does not answer (default: wait, then fail).
+    pub fn store_policy(self, policy: StorePolicy) -> Self {
+        self.change(|fetch| fetch.policy = policy)
     }
 
     /// Where time comes from.
