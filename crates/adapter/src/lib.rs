@@ -33,3 +33,8 @@ pub use middleware::{Course, Flow, Middleware, MiddlewareStack, Next, Reached, T
 pub use param_model::{ParamBounds, ParamField, ParamModel, ParamType};
 pub use set::{LoadedServer, ToolSet, ToolSetBuilder};
 pub use tool::AgentTool;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

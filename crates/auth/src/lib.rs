@@ -98,3 +98,8 @@ pub use store::{
     StoreErrorKind, StorePolicy, StoredToken, TokenKey, TokenStore,
 };
 pub use token::{Expiry, Token, TokenContext, TokenSource};
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

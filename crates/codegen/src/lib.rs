@@ -25,3 +25,8 @@ mod names;
 mod schema;
 
 pub use generate::generate;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

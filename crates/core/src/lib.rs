@@ -39,3 +39,8 @@ pub use output::{Content, ToolOutput};
 pub use rmcp::model;
 pub use server::{BoxFuture, ToolCall, ToolServer};
 pub use version::ProtocolVersion;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -21,3 +21,8 @@ pub use client::{
 #[cfg(feature = "rmcp")]
 pub use rmcp_bridge::RmcpClient;
 pub use server::{HttpServer, HttpServerBuilder, TransportChoice};
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

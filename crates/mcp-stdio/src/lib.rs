@@ -59,3 +59,8 @@ pub use program::ProgramNotFound;
 pub use restart::Restart;
 pub use server::StdioServer;
 pub use tail::NotReady;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

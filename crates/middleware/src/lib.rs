@@ -37,3 +37,8 @@ pub use rate_limit::RateLimit;
 pub use redact::Redact;
 pub use retry::Retry;
 pub use timeout::Timeout;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -62,3 +62,8 @@ pub use logout::LoggedOut;
 pub use loopback::{ArrivedCallback, LoopbackListener};
 pub use provider::OAuth;
 pub use sealed::SealedStore;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -61,3 +61,8 @@ pub use key::CacheKey;
 pub use mode::CacheMode;
 pub use stats::CacheStats;
 pub use watch::CacheWatch;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
