@@ -9,6 +9,7 @@
 //! * [`Limits`]: every bound, in one place.
 //! * [`wire`]: JSON-RPC as MCP writes it, for transports.
 //! * [`duplex`]: MCP over a pair of message streams, for transports.
+//! * [`replicas`]: what several processes tell each other: what to forget, how many calls there were.
 //!
 //! [`model`] is `rmcp`'s model: the vocabulary of content and annotations.
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ mod limits;
 mod listing;
 mod offers;
 mod output;
+pub mod replicas;
 mod server;
 mod version;
 pub mod wire;
