@@ -2,7 +2,7 @@
 //!
 //! * [`Audit`]: who called what, with which credentials, and how it ended.
 //! * [`Approval`]: ask somebody, or a rule, first.
-//! * [`RateLimit`]: so many calls for each principal.
+//! * [`RateLimit`]: so many calls for each principal, here or over all replicas.
 //! * [`Timeout`]: a shorter time for some tools.
 //! * [`Redact`]: take out of results what the model must not see.
 //! * [`Retry`]: again, where that is known to be safe.
@@ -33,7 +33,7 @@ pub use audit::{
 };
 pub use circuit_breaker::CircuitBreaker;
 pub use closures::{AfterCall, AroundCall, BeforeCall, after_call, around_call, before_call};
-pub use rate_limit::RateLimit;
+pub use rate_limit::{RateLimit, SharedLimit, WhenAway};
 pub use redact::Redact;
 pub use retry::Retry;
 pub use timeout::Timeout;

@@ -1,5 +1,7 @@
 //! So many calls for each principal.
 
+mod shared;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +15,9 @@ use mcp_adapter::{Flow, Middleware, ToolInvocation};
 use mcp_core::auth::MaybeReady;
 use mcp_core::auth::time::Instant;
 use mcp_core::{Error, Principal};
+
+use self::shared::{Shared, Verdict};
+pub use self::shared::{SharedLimit, WhenAway};
 
 /// Principals that are counted before those are forgotten who have their whole share again.
 const SWEEP_AT: usize = 10_000;
@@ -38,6 +43,7 @@ pub struct RateLimit {
     per: Duration,
     waits: bool,
     sweep_at: AtomicUsize,
+    shared: Option<Shared>,
 }
 
 type Limiter =
@@ -69,6 +75,7 @@ impl RateLimit {
             per,
             waits: false,
             sweep_at: AtomicUsize::new(SWEEP_AT),
+            shared: None,
         }
     }
 
@@ -76,6 +83,13 @@ impl RateLimit {
     /// otherwise.
     pub fn wait(mut self) -> Self {
         self.waits = true;
+        self
+    }
+
+    /// Counts the calls of all replicas together. A limit of each replica's own besides is another
+    /// value, around this one.
+    pub fn shared(mut self, limit: SharedLimit) -> Self {
+        self.shared = Some(Shared::new(limit, self.calls, self.per));
         self
     }
 
@@ -100,31 +114,92 @@ impl RateLimit {
     }
 }
 
+impl RateLimit {
+    /// Waits for a turn that is there after `wait`, if the call may wait for so long.
+    async fn pause(&self, call: &ToolInvocation<'_>, wait: Duration) -> Result<(), Error> {
+        let until = Instant::now().checked_add(wait);
+        let deadline = call.context().deadline;
+        let late = until.is_none_or(|until| deadline.is_some_and(|deadline| deadline <= until));
+        if late || !self.waits {
+            return Err(self.over(call, wait));
+        }
+        tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+        Ok(())
+    }
+
+    async fn pass_own(&self, call: &ToolInvocation<'_>) -> Result<(), Error> {
+        while let Err(wait) = self.check(call.principal()) {
+            self.pause(call, wait).await?;
+        }
+        Ok(())
+    }
+
+    async fn pass_shared(
+        &self,
+        call: &ToolInvocation<'_>,
+        shared: &Shared,
+        mut verdict: Verdict,
+    ) -> Result<(), Error> {
+        loop {
+            verdict = match verdict {
+                Verdict::Yes => {
+                    self.count(call.principal());
+                    return Ok(());
+                }
+                Verdict::Alone => return self.pass_own(call).await,
+                Verdict::Away => return Err(self.uncounted(call)),
+                Verdict::Ask => shared.ask(call.principal()).await,
+                Verdict::Over(wait) => {
+                    self.pause(call, wait).await?;
+                    shared.look(call.principal())
+                }
+            };
+        }
+    }
+
+    /// Counts here what was let through by the count of all, for when that is away.
+    fn count(&self, principal: &Principal) {
+        let _ = self.check(principal);
+    }
+
+    fn uncounted(&self, call: &ToolInvocation<'_>) -> Error {
+        let reason = "nobody counts the calls of all replicas now; try again in 1 s";
+        call.denied_by(self, reason)
+    }
+}
+
 impl Middleware for RateLimit {
     fn before_tool_call<'a>(
         &'a self,
         call: &'a mut ToolInvocation<'_>,
     ) -> MaybeReady<'a, Result<Flow, Error>> {
-        let wait = match self.check(call.principal()) {
-            Ok(()) => return MaybeReady::ready(Ok(Flow::Continue)),
-            Err(wait) if self.waits => wait,
-            Err(wait) => return MaybeReady::ready(Err(self.over(call, wait))),
-        };
-        MaybeReady::new(async move {
-            let mut wait = wait;
-            loop {
-                let until = Instant::now().checked_add(wait);
-                let deadline = call.context().deadline;
-                if until.is_none_or(|until| deadline.is_some_and(|deadline| deadline <= until)) {
-                    return Err(self.over(call, wait));
-                }
-                tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
-                match self.check(call.principal()) {
-                    Ok(()) => return Ok(Flow::Continue),
-                    Err(longer) => wait = longer,
-                }
+        let principal = call.principal();
+        let Some(shared) = &self.shared else {
+            let wait = match self.check(principal) {
+                Ok(()) => return MaybeReady::ready(Ok(Flow::Continue)),
+                Err(wait) => wait,
+            };
+            if !self.waits {
+                return MaybeReady::ready(Err(self.over(call, wait)));
             }
-        })
+            return MaybeReady::new(async move {
+                self.pause(call, wait).await?;
+                self.pass_own(call).await?;
+                Ok(Flow::Continue)
+            });
+        };
+        match shared.look(principal) {
+            Verdict::Yes => {
+                self.count(principal);
+                MaybeReady::ready(Ok(Flow::Continue))
+            }
+            Verdict::Over(wait) if !self.waits => MaybeReady::ready(Err(self.over(call, wait))),
+            Verdict::Away => MaybeReady::ready(Err(self.uncounted(call))),
+            verdict => MaybeReady::new(async move {
+                self.pass_shared(call, shared, verdict).await?;
+                Ok(Flow::Continue)
+            }),
+        }
     }
 }
 
@@ -135,6 +210,7 @@ impl fmt::Debug for RateLimit {
             .field("calls", &self.calls)
             .field("per", &self.per)
             .field("waits", &self.waits)
+            .field("shared", &self.shared)
             .finish_non_exhaustive()
     }
 }
