@@ -6,17 +6,21 @@ use std::sync::Arc;
 
 use mcp_adapter::ToolSet;
 use mcp_auth::{
-    Anonymous, Combined, CredentialProvider, CredentialRequest, Credentials, Fingerprint, Headers,
-    InvalidHeader, SecretString, SharedProvider,
+    Anonymous, Combined, CredentialError, CredentialProvider, CredentialRequest, Credentials,
+    Fingerprint, Headers, InvalidHeader, PerPrincipal, Principal, RefreshingToken, SecretString,
+    SharedProvider, Token, TokenContext, from_fn,
 };
 use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId, ToolServer};
-use mcp_http::{HttpClient, HttpServer, HttpUrl, TransportChoice};
+use mcp_http::{HttpClient, HttpServer, HttpServerBuilder, HttpUrl, TransportChoice};
 
 use crate::loading::{Settings, shared_settings};
 use crate::shared_client::shared_client;
 
 /// The longest name that a server gets from its URL, in bytes.
 const MAX_ID: usize = 200;
+
+/// A change of what the transport is set up with.
+type Change = Box<dyn FnOnce(HttpServerBuilder) -> HttpServerBuilder + Send + Sync>;
 
 /// Loads the tools of a server behind a URL. Say with which credentials, then `.await`.
 ///
@@ -35,48 +39,129 @@ const MAX_ID: usize = 200;
 ///
 /// The headers ride on every request: the first contact, the list, each call. Without
 /// [`client`](HttpLoader::client) all loads of a runtime share one client and its connections.
+/// [`guide`](crate::guide) has a chapter per task.
 pub fn load_mcp_tools_http(url: impl Into<String>) -> HttpLoader {
     HttpLoader {
         url: url.into(),
         settings: Settings::new(),
         bearer: None,
         headers: Vec::new(),
-        provider: None,
+        providers: Vec::new(),
         client: None,
         transport: TransportChoice::Auto,
         protocol: None,
         extensions: Vec::new(),
+        changes: Vec::new(),
     }
 }
 
 /// What [`load_mcp_tools_http`] loads, and with what. Awaiting it loads.
 ///
-/// # Errors
-/// A mistake in the settings (a malformed URL, a header value with a line break) is told when it is
-/// awaited, before anything is sent. Everything that can happen on the way to the server is an
-/// [`Error`] of its own kind.
+/// | to say | call | default |
+/// |---|---|---|
+/// | with what | [`bearer`](Self::bearer), [`bearer_from`](Self::bearer_from), [`bearer_per_principal`](Self::bearer_per_principal), [`header`](Self::header), [`headers`](Self::headers), [`header_from`](Self::header_from), `oauth`, [`credentials`](Self::credentials) | nothing is sent |
+/// | for whom | [`principal`](Self::principal) | user `local` |
+/// | under which name | [`named`](Self::named) | host and path |
+/// | which tools | [`enabled`](Self::enabled), [`disabled`](Self::disabled), [`pinned`](Self::pinned), [`prefix`](Self::prefix) | all, unpinned, no prefix |
+/// | around each call | [`middleware`](Self::middleware) | nothing |
+/// | kept where | [`cache`](Self::cache) | nowhere: each load asks the server |
+/// | how long, how much | [`timeout`](Self::timeout), [`limits`](Self::limits) | 30 s, [`Limits::default`](mcp_core::Limits) |
+/// | the way there | [`client`](Self::client), [`transport`](Self::transport), [`protocol`](Self::protocol), [`extension`](Self::extension), [`with_server`](Self::with_server) | one client per runtime, what the server speaks |
 ///
-/// Dropping the future stops the load.
+/// # Errors
+/// A mistake in the settings (a malformed URL, a header value with a line break, a header that is
+/// set twice) is told when it is awaited, before anything is sent. Everything that can happen on
+/// the way to the server is an [`Error`] of its own kind; [`guide::errors`](crate::guide::errors)
+/// says what to do about each.
+///
+/// # Cancellation
+/// Dropping the future stops the load. Tools that are there already are not affected.
 pub struct HttpLoader {
     url: String,
     pub(crate) settings: Settings,
     bearer: Option<SecretString>,
     headers: Vec<(String, SecretString)>,
-    pub(crate) provider: Option<SharedProvider>,
+    pub(crate) providers: Vec<SharedProvider>,
     pub(crate) client: Option<HttpClient>,
     transport: TransportChoice,
     protocol: Option<ProtocolVersion>,
     extensions: Vec<String>,
+    changes: Vec<Change>,
 }
 
 impl HttpLoader {
     shared_settings!();
 
-    /// Sends `Authorization: Bearer <token>`. A token that begins with `Bearer` is not doubled. For
-    /// a token that ends, give [`credentials`](Self::credentials) a `RefreshingToken`.
+    /// Sends `Authorization: Bearer <token>`. A token that begins with `Bearer` is not doubled. A
+    /// token that ends belongs in [`bearer_from`](Self::bearer_from): this one is sent as it is
+    /// until the tools are loaded anew.
     pub fn bearer(mut self, token: impl Into<SecretString>) -> Self {
         self.bearer = Some(token.into());
         self
+    }
+
+    /// Sends `Authorization: Bearer <token>` with a token that is fetched when it is needed:
+    /// before the first request, shortly before it ends, and after a 401. One fetch serves
+    /// everybody who waits, and may take 30 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use mcp_toolkit::load_mcp_tools_http;
+    /// use mcp_toolkit::auth::{CredentialError, Token};
+    ///
+    /// async fn fetch_token() -> Result<Token, CredentialError> {
+    ///     Ok(Token::new("test-token").expires_in(Duration::from_secs(300)))
+    /// }
+    ///
+    /// # async fn run() -> Result<(), mcp_toolkit::Error> {
+    /// let tools = load_mcp_tools_http("https://mcp.example.com/mcp")
+    ///     .bearer_from(fetch_token)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The token is this loader's own and all principals' of its tools. Where every request loads
+    /// tools, make one [`RefreshingToken`] and give its clones to [`credentials`](Self::credentials),
+    /// or use a `McpToolkit`. A [`RefreshingToken`] of your own also has settings, and a store.
+    pub fn bearer_from<F, T>(self, fetch: F) -> Self
+    where
+        F: Fn() -> T + Send + Sync + 'static,
+        T: Future<Output = Result<Token, CredentialError>> + Send + 'static,
+    {
+        self.credentials(RefreshingToken::new(move |_: TokenContext| fetch()))
+    }
+
+    /// [`bearer_from`](Self::bearer_from) with a token of each principal's own: the closure is told
+    /// whose. For a server that many users share, as in a `McpToolkit`.
+    ///
+    /// ```no_run
+    /// # use mcp_toolkit::auth::{CredentialError, Token};
+    /// use mcp_toolkit::{McpToolkit, Principal, load_mcp_tools_http};
+    ///
+    /// # async fn fetch_token_of(user: &str) -> Result<Token, CredentialError> { Ok(Token::new(user)) }
+    /// # fn run() -> Result<(), mcp_toolkit::Error> {
+    /// let server = load_mcp_tools_http("https://mcp.example.com/mcp")
+    ///     .bearer_per_principal(|user: Principal| async move { fetch_token_of(user.user()).await });
+    /// let toolkit = McpToolkit::builder().server("search", server).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Tokens of at most 10,000 principals are held, each until an hour after its last use;
+    /// [`PerPrincipal`] has settings for that.
+    pub fn bearer_per_principal<F, T>(self, fetch: F) -> Self
+    where
+        F: Fn(Principal) -> T + Send + Sync + 'static,
+        T: Future<Output = Result<Token, CredentialError>> + Send + 'static,
+    {
+        let fetch = Arc::new(fetch);
+        self.credentials(PerPrincipal::new(move |_, principal| {
+            let (fetch, principal) = (Arc::clone(&fetch), principal.clone());
+            Ok(RefreshingToken::new(move |_: TokenContext| {
+                fetch(principal.clone())
+            }))
+        }))
     }
 
     /// Sends a header, such as `X-API-Key`. Its value is a secret.
@@ -99,19 +184,52 @@ impl HttpLoader {
         self
     }
 
-    /// Asks a provider at every request. Headers given besides are sent as well.
+    /// Sends a header whose value is made anew for every request, such as a trace id. It is not part
+    /// of what tells one user's tools from another's.
+    ///
+    /// ```
+    /// # use mcp_toolkit::load_mcp_tools_http;
+    /// # fn new_trace_id() -> String { "test-trace".to_owned() }
+    /// let loader = load_mcp_tools_http("https://mcp.example.com/mcp")
+    ///     .bearer("test-token")
+    ///     .header_from("X-Trace-Id", new_trace_id);
+    /// ```
+    pub fn header_from<V: Into<SecretString>>(
+        self,
+        name: impl Into<String>,
+        value: impl Fn() -> V + Send + Sync + 'static,
+    ) -> Self {
+        let name = name.into();
+        self.credentials(from_fn(move |_| {
+            let header = Credentials::builder().volatile_header(&name, value())?;
+            Ok(header.build()?)
+        }))
+    }
+
+    /// Asks a provider at every request. Headers given besides are sent as well, and a second
+    /// provider adds its own; two that set the same header are an error.
     pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
-        self.provider = Some(Arc::new(provider));
+        self.providers.push(Arc::new(provider));
         self
     }
 
-    /// Goes through this client instead of the one that loads share.
+    /// [`credentials`](Self::credentials) by MCP's authorization rules, for everybody: the
+    /// [`OAuth`](mcp_oauth::OAuth) keeps principals apart. Declares the extension that its grant
+    /// belongs to. Keep a clone to complete authorizations with.
+    #[cfg(feature = "oauth")]
+    pub fn oauth(mut self, oauth: &mcp_oauth::OAuth) -> Self {
+        self.extensions.extend(oauth.extension().map(str::to_owned));
+        self.credentials(oauth.clone())
+    }
+
+    /// Goes through this client instead of the one that all loads of a runtime share: for
+    /// certificates of your own, a proxy, another policy on addresses.
     pub fn client(mut self, client: &HttpClient) -> Self {
         self.client = Some(client.clone());
         self
     }
 
-    /// Which transport to speak. Default: find out.
+    /// Which transport to speak. Default: find out, once per server and client.
     pub fn transport(mut self, transport: TransportChoice) -> Self {
         self.transport = transport;
         self
@@ -123,9 +241,27 @@ impl HttpLoader {
         self
     }
 
-    /// Declares an extension of the protocol to the server, by its name.
+    /// Declares an extension of the protocol to the server, by its name. Default: none.
     pub fn extension(mut self, name: impl Into<String>) -> Self {
         self.extensions.push(name.into());
+        self
+    }
+
+    /// Sets what the transport can do and this loader has no word for: who answers a server's
+    /// questions ([`input`](HttpServerBuilder::input)), whether it is listened to between calls
+    /// ([`listen`](HttpServerBuilder::listen)), who the client says it is. Name, credentials and
+    /// client stay this loader's.
+    ///
+    /// ```
+    /// # use mcp_toolkit::load_mcp_tools_http;
+    /// let loader = load_mcp_tools_http("https://mcp.example.com/mcp")
+    ///     .with_server(|server| server.listen(true));
+    /// ```
+    pub fn with_server(
+        mut self,
+        change: impl FnOnce(HttpServerBuilder) -> HttpServerBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.changes.push(Box::new(change));
         self
     }
 
@@ -133,22 +269,28 @@ impl HttpLoader {
     pub(crate) fn open(&mut self) -> Result<(HttpServer, SharedProvider), Error> {
         self.settings.checked()?;
         let headers = std::mem::take(&mut self.headers);
-        let provider = provider(self.bearer.take(), headers, self.provider.take())?;
+        let given = std::mem::take(&mut self.providers);
+        let provider = provider(self.bearer.take(), headers, given)?;
         let client = self.client.take().map_or_else(shared_client, Ok)?;
         let id = match self.settings.id.take() {
             Some(id) => id,
             None => default_id(&self.url)?,
         };
         let mut server = HttpServer::builder(&self.url)
-            .id(id)
-            .credentials(Arc::clone(&provider))
-            .client(client)
             .transport(self.transport)
             .protocol(self.protocol)
             .limits(self.settings.limits());
         for name in &self.extensions {
             server = server.extension(name);
         }
+        for change in std::mem::take(&mut self.changes) {
+            server = change(server);
+        }
+        // Last: what tools are kept under has to be what they are called with.
+        let server = server
+            .id(id)
+            .credentials(Arc::clone(&provider))
+            .client(client);
         Ok((server.build()?, provider))
     }
 
@@ -186,7 +328,7 @@ fn default_id(url: &str) -> Result<ServerId, Error> {
 fn provider(
     bearer: Option<SecretString>,
     headers: Vec<(String, SecretString)>,
-    provider: Option<SharedProvider>,
+    providers: Vec<SharedProvider>,
 ) -> Result<SharedProvider, InvalidHeader> {
     let mut fixed = Credentials::builder();
     if let Some(token) = bearer {
@@ -196,12 +338,15 @@ fn provider(
         fixed = fixed.header(&name, value)?;
     }
     let fixed = fixed.build()?;
-    Ok(match provider {
-        None if fixed.is_anonymous() => Arc::new(Anonymous::new()),
-        None => Arc::new(Headers::from(fixed)),
-        Some(provider) if fixed.is_anonymous() => provider,
-        Some(provider) => Arc::new(Combined::new(provider, Headers::from(fixed))?),
-    })
+    let fixed = (!fixed.is_anonymous()).then(|| Arc::new(Headers::from(fixed)) as SharedProvider);
+    let mut all = providers.into_iter().chain(fixed);
+    let Some(mut combined) = all.next() else {
+        return Ok(Arc::new(Anonymous::new()));
+    };
+    for next in all {
+        combined = Arc::new(Combined::new(combined, next)?);
+    }
+    Ok(combined)
 }
 
 impl IntoFuture for HttpLoader {
@@ -221,7 +366,7 @@ impl fmt::Debug for HttpLoader {
             .field("settings", &self.settings)
             .field("bearer", &self.bearer.is_some())
             .field("headers", &names)
-            .field("provider", &self.provider)
+            .field("providers", &self.providers)
             .field("transport", &self.transport)
             .field("protocol", &self.protocol)
             .finish_non_exhaustive()

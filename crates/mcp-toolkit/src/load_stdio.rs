@@ -8,9 +8,12 @@ use std::sync::Arc;
 use mcp_adapter::ToolSet;
 use mcp_auth::{CredentialError, CredentialRequest, Credentials, ExposeSecret, Fingerprint};
 use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId, ToolServer};
-use mcp_stdio::{EnvValue, StdioServer};
+use mcp_stdio::{EnvValue, StdioServer, StdioServerBuilder};
 
 use crate::loading::{Settings, shared_settings};
+
+/// A change of what the transport is set up with.
+type Change = Box<dyn FnOnce(StdioServerBuilder) -> StdioServerBuilder + Send + Sync>;
 
 /// Loads the tools of a server that is started as a child process. Say with what, then `.await`.
 ///
@@ -39,15 +42,31 @@ pub fn load_mcp_tools_stdio(command: impl Into<String>) -> StdioLoader {
         allowed: Vec::new(),
         directory: None,
         protocol: None,
+        changes: Vec::new(),
     }
 }
 
 /// What [`load_mcp_tools_stdio`] starts, and with what. Awaiting it starts and loads.
 ///
+/// | to say | call | default |
+/// |---|---|---|
+/// | what is run | [`args`](Self::args), [`literal_args`](Self::literal_args), [`cwd`](Self::cwd) | no arguments, this process's directory |
+/// | what it sees | [`env`](Self::env), [`env_from`](Self::env_from), [`inherit_env`](Self::inherit_env), [`allow_unsafe_env`](Self::allow_unsafe_env) | a short list without secrets |
+/// | for whom | [`principal`](Self::principal) | user `local` |
+/// | under which name | [`named`](Self::named) | the program's, with a fingerprint of the rest |
+/// | which tools | [`enabled`](Self::enabled), [`disabled`](Self::disabled), [`pinned`](Self::pinned), [`prefix`](Self::prefix) | all, unpinned, no prefix |
+/// | around each call | [`middleware`](Self::middleware) | nothing |
+/// | kept where | [`cache`](Self::cache) | nowhere: each load starts a child |
+/// | how long, how much | [`timeout`](Self::timeout), [`limits`](Self::limits) | 30 s, [`Limits::default`](mcp_core::Limits) |
+/// | the child's life | [`protocol`](Self::protocol), [`with_server`](Self::with_server) | restarted after a crash, stopped after 30 idle minutes |
+///
 /// # Errors
 /// A program that is not there, a variable that is not set, a directory that does not exist: each
 /// is told when the loader is awaited. A child that ends at once is told with its exit status and
-/// the end of its standard error.
+/// the end of its standard error, secrets replaced.
+///
+/// # Cancellation
+/// Dropping the future ends a child that it has started.
 pub struct StdioLoader {
     command: String,
     pub(crate) settings: Settings,
@@ -59,6 +78,7 @@ pub struct StdioLoader {
     allowed: Vec<String>,
     directory: Option<PathBuf>,
     protocol: Option<ProtocolVersion>,
+    changes: Vec<Change>,
 }
 
 impl StdioLoader {
@@ -80,8 +100,11 @@ impl StdioLoader {
         self
     }
 
-    /// Sets a variable: a value, or a reference that is resolved when the child starts. It wins over
-    /// an inherited one, in whatever order they are given.
+    /// Sets a variable: a value, a [`SecretRef`](mcp_auth::SecretRef) that is resolved when the child
+    /// starts, or a provider ([`EnvValue::Credential`]) for each principal's own token. It wins over
+    /// an inherited one, in whatever order they are given. Where the value
+    /// behind a reference (looked at every 30 s) or of a provider has changed, the child is replaced
+    /// at its next use.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<EnvValue>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
@@ -106,7 +129,8 @@ impl StdioLoader {
         self
     }
 
-    /// Where the child runs, such as where it finds its files of credentials. Must exist.
+    /// Where the child runs, such as where it finds its files of credentials. Must exist. Default:
+    /// where this process runs.
     pub fn cwd(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
@@ -115,6 +139,26 @@ impl StdioLoader {
     /// The one protocol version to speak. Default: the newest that both sides know.
     pub fn protocol(mut self, version: ProtocolVersion) -> Self {
         self.protocol = Some(version);
+        self
+    }
+
+    /// Sets what the transport can do and this loader has no word for: who hears the child's standard
+    /// error ([`on_stderr`](StdioServerBuilder::on_stderr)), what happens after a crash
+    /// ([`restart`](StdioServerBuilder::restart)), how long it is kept idle
+    /// ([`idle_timeout`](StdioServerBuilder::idle_timeout)), how many principals may have one
+    /// ([`max_children`](StdioServerBuilder::max_children)). The name stays this
+    /// loader's; give variables here, not there, where a cache has to tell them apart.
+    ///
+    /// ```
+    /// # use mcp_toolkit::load_mcp_tools_stdio;
+    /// let loader = load_mcp_tools_stdio("files-mcp")
+    ///     .with_server(|server| server.on_stderr(|_, line| eprintln!("files-mcp: {line}")));
+    /// ```
+    pub fn with_server(
+        mut self,
+        change: impl FnOnce(StdioServerBuilder) -> StdioServerBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.changes.push(Box::new(change));
         self
     }
 
@@ -142,6 +186,9 @@ impl StdioLoader {
         }
         if let Some(version) = self.protocol {
             server = server.protocol(version);
+        }
+        for change in std::mem::take(&mut self.changes) {
+            server = change(server);
         }
         let id = match self.settings.id.take() {
             Some(id) => id,

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcp_adapter::{MiddlewareStack, ToolSet, ToolSetBuilder};
+use mcp_adapter::{MiddlewareStack, ToolLock, ToolSet, ToolSetBuilder};
 #[cfg(feature = "cache")]
 use mcp_auth::Credentials;
 use mcp_core::{CallContext, Error, Limits, Principal, ServerId, ToolServer};
-
-/// The time for a load, and for each call, everything included, as the page this follows has it.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The settings that loaders share. The first mistake is kept and told when the load is awaited,
 /// so that settings chain without `?`.
@@ -23,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) prefix: String,
     pub(crate) enabled: Option<Vec<String>>,
     pub(crate) disabled: Vec<String>,
+    pub(crate) lock: Option<Arc<ToolLock>>,
     #[cfg(feature = "cache")]
     pub(crate) cache: Option<mcp_tool_cache::ToolCache>,
     mistake: Option<Error>,
@@ -39,6 +37,7 @@ impl Settings {
             prefix: String::new(),
             enabled: None,
             disabled: Vec::new(),
+            lock: None,
             #[cfg(feature = "cache")]
             cache: None,
             mistake: None,
@@ -59,12 +58,7 @@ impl Settings {
         }
     }
 
-    /// The time for the load, and for each call.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(DEFAULT_TIMEOUT)
-    }
-
-    /// The time that was asked for.
+    /// The time that was asked for, for the load and for each call.
     #[cfg(feature = "cache")]
     pub(crate) fn own_timeout(&self) -> Option<Duration> {
         self.timeout
@@ -74,8 +68,26 @@ impl Settings {
         self.timeout = Some(timeout);
     }
 
+    /// The bounds. None of their times is shorter than the time that was asked for: it is kept from
+    /// outside, by the deadline of the load or call.
     pub(crate) fn limits(&self) -> Limits {
-        self.limits.clone().unwrap_or_default()
+        let mut limits = self.limits.clone().unwrap_or_default();
+        if let Some(timeout) = self.timeout {
+            limits.startup_timeout = limits.startup_timeout.max(timeout);
+            limits.call_timeout = limits.call_timeout.max(timeout);
+        }
+        limits
+    }
+
+    /// The time for the load, and the one for each call.
+    fn times(&self) -> (Duration, Duration) {
+        self.timeout.map_or_else(
+            || {
+                let limits = self.limits();
+                (limits.startup_timeout, limits.call_timeout)
+            },
+            |timeout| (timeout, timeout),
+        )
     }
 
     /// Tells the first mistake.
@@ -84,13 +96,13 @@ impl Settings {
     }
 
     pub(crate) fn context(&self) -> CallContext {
-        CallContext::new(self.principal.clone()).with_timeout(self.timeout())
+        CallContext::new(self.principal.clone()).with_timeout(self.times().0)
     }
 
     pub(crate) fn tool_set(&self, server: Arc<dyn ToolServer>) -> ToolSetBuilder {
         let builder = ToolSet::builder(server)
             .principal(self.principal.clone())
-            .timeout(self.timeout())
+            .timeout(self.times().1)
             .middleware_stack(&self.middleware);
         self.shape(builder)
     }
@@ -98,6 +110,10 @@ impl Settings {
     /// Which tools, under which names.
     pub(crate) fn shape(&self, builder: ToolSetBuilder) -> ToolSetBuilder {
         let builder = builder.prefix(&self.prefix).disabled(&self.disabled);
+        let builder = match &self.lock {
+            Some(lock) => builder.pinned(lock),
+            None => builder,
+        };
         match &self.enabled {
             Some(enabled) => builder.enabled(enabled),
             None => builder,
@@ -118,7 +134,7 @@ impl Settings {
             return builder.load(&context).await;
         };
         let found = context
-            .bound(self.timeout(), "waiting for credentials", credentials)
+            .bound(Duration::MAX, "waiting for credentials", credentials)
             .await;
         let found = found.map_err(|error| error.at_server(builder.server().id()))?;
         cache.get_or_load(&builder, &found, &context).await
@@ -138,8 +154,8 @@ impl Settings {
 /// The settings that every loader offers, written once.
 macro_rules! shared_settings {
     () => {
-        /// The server's name in errors, audit records, caches and on tools. Default: what it is
-        /// reached by.
+        /// The server's name in errors, audit records, caches and on tools: up to 512 bytes
+        /// without control characters. Default: what it is reached by.
         pub fn named<T>(mut self, name: T) -> Self
         where
             T: TryInto<mcp_core::ServerId>,
@@ -150,7 +166,8 @@ macro_rules! shared_settings {
             self
         }
 
-        /// On whose behalf tools are loaded and called. Default: user `local`.
+        /// On whose behalf tools are loaded and called: a user's name, or a
+        /// [`Principal`](mcp_core::Principal) with its tenant. Default: user `local`.
         pub fn principal<T>(mut self, principal: T) -> Self
         where
             T: TryInto<mcp_core::Principal>,
@@ -163,43 +180,61 @@ macro_rules! shared_settings {
             self
         }
 
-        /// The time for the load, and for each call, everything included. Default 30 s.
+        /// The time for the load, and for each call, everything included: credentials, connecting,
+        /// retries. Default: what [`limits`](Self::limits) says, 30 s. One call's own deadline goes with
+        /// [`AgentTool::call_with`](mcp_adapter::AgentTool::call_with).
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
             self.settings.set_timeout(timeout);
             self
         }
 
-        /// Adds what happens around every call, inside what was added before.
+        /// Adds what happens around every call, inside what was added before: the first is the
+        /// outermost. Default: nothing.
         pub fn middleware(mut self, middleware: impl mcp_adapter::Middleware + 'static) -> Self {
             self.settings.middleware = self.settings.middleware.with(middleware);
             self
         }
 
-        /// Every bound. Default: [`Limits::default`](mcp_core::Limits).
+        /// Every bound on sizes, counts and single waits. Reaching one is an error that names it.
+        /// Default: [`Limits::default`](mcp_core::Limits). `startup_timeout` bounds the load and
+        /// `call_timeout` each call, unless there is a [`timeout`](Self::timeout).
         pub fn limits(mut self, limits: mcp_core::Limits) -> Self {
             self.settings.limits = Some(limits);
             self
         }
 
-        /// A prefix of every tool's name, such as `github_`; names on the server stay.
+        /// A prefix of every tool's name, such as `github_`: up to 32 letters, digits, `_` and `-`.
+        /// Names on the server stay. Default: none.
         pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
             self.settings.prefix = prefix.into();
             self
         }
 
-        /// Only these tools, by their names on the server.
+        /// Only these tools, by their names on the server; one that the server does not have is
+        /// reported by [`ToolSet::skipped`](mcp_adapter::ToolSet::skipped). Default: all. For a
+        /// rule, see [`ToolSet::retain`](mcp_adapter::ToolSet::retain).
         pub fn enabled(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
             self.settings.enabled = Some(names.into_iter().map(Into::into).collect());
             self
         }
 
-        /// Not these tools, by their names on the server.
+        /// Not these tools, by their names on the server. Default: none.
         pub fn disabled(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
             self.settings.disabled = names.into_iter().map(Into::into).collect();
             self
         }
 
-        /// Keeps the loaded tools, per server, principal and credentials.
+        /// Only tools whose definitions are what somebody approved of: those that are in the
+        /// [`ToolLock`](mcp_adapter::ToolLock) and have not changed since. The others are reported
+        /// by [`ToolSet::skipped`](mcp_adapter::ToolSet::skipped). Default: all.
+        pub fn pinned(mut self, lock: &std::sync::Arc<mcp_adapter::ToolLock>) -> Self {
+            self.settings.lock = Some(std::sync::Arc::clone(lock));
+            self
+        }
+
+        /// Keeps the loaded tools there, per server, principal and credentials, and finds them
+        /// there. Default: each load asks the server. Give servers in one cache different names, or
+        /// none: the default tells them apart.
         #[cfg(feature = "cache")]
         pub fn cache(mut self, cache: &mcp_tool_cache::ToolCache) -> Self {
             self.settings.cache = Some(cache.clone());
@@ -208,3 +243,26 @@ macro_rules! shared_settings {
     };
 }
 pub(crate) use shared_settings;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_that_is_asked_for_is_cut_by_no_other_bound() {
+        let mut settings = Settings::new();
+        assert_eq!(
+            settings.times(),
+            (Duration::from_secs(30), Duration::from_secs(30))
+        );
+        let minute = Duration::from_secs(60);
+        let mut limits = Limits::default();
+        limits.call_timeout = minute * 2;
+        settings.limits = Some(limits);
+        assert_eq!(settings.times().1, minute * 2);
+        settings.set_timeout(minute);
+        assert_eq!(settings.times(), (minute, minute));
+        let limits = settings.limits();
+        assert!(limits.startup_timeout >= minute && limits.call_timeout >= minute);
+    }
+}

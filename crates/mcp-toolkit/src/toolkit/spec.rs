@@ -109,8 +109,8 @@ fn http(
     defaults: &Defaults,
 ) -> Result<Opened, Error> {
     loader.client.get_or_insert_with(|| defaults.client.clone());
-    if credentials.is_some() {
-        loader.provider = credentials;
+    if let Some(credentials) = credentials {
+        loader.providers = vec![credentials];
     }
     let (startup, call) = prepare(&mut loader.settings, id, defaults);
     let (server, provider) = loader.open()?;
