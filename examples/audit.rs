@@ -6,14 +6,13 @@
 use std::time::Duration;
 
 use mcp_testbed::embedded::EmbeddedServer;
-use mcp_toolkit::adapter::{AgentTool, Flow, Middleware, ToolInvocation, ToolSet};
+use mcp_toolkit::adapter::{Flow, Middleware, ToolInvocation};
 use mcp_toolkit::auth::MaybeReady;
-use mcp_toolkit::core::Error;
-use mcp_toolkit::load_mcp_tools_http;
-use mcp_toolkit::middleware::Audit;
+use mcp_toolkit::middleware::{Audit, JsonLines, SinkPolicy};
+use mcp_toolkit::{AgentTool, Error, ToolSet, load_mcp_tools_http};
 use serde_json::{Map, Value, json};
 
-/// A rule of the platform's own.
+/// A rule of the platform's own. The model is told the reason.
 #[derive(Debug)]
 struct NoSlowTools;
 
@@ -31,40 +30,40 @@ impl Middleware for NoSlowTools {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Events of `tracing`, and a line of JSON for each call, which goes to a file as a rule. With
+    // `SinkPolicy::Deny` there is no call that could not be recorded.
     mcp_examples::print_audit_events();
-    let server = EmbeddedServer::start(Duration::from_secs(60)).await?;
-    let shout = |arguments: Map<String, Value>| async move {
-        Ok::<_, Error>(
-            arguments["text"]
-                .as_str()
-                .unwrap_or_default()
-                .to_uppercase(),
-        )
-    };
-    let schema = json!({ "type": "object", "properties": { "text": { "type": "string" } } });
+    let audit = Audit::new()
+        .every_tool()
+        .sink(JsonLines::new(std::io::stdout()), SinkPolicy::Deny)?;
 
+    let server = EmbeddedServer::start(Duration::from_secs(60)).await?;
     let tools = load_mcp_tools_http(server.url())
         .bearer(server.tokens().issue("alice").access)
         .header("X-Tenant-Id", "acme")
         .await?;
-    // Tools of the server and tools of this program, under the same middleware.
-    let own = AgentTool::local("shout", "Says it loudly.", &schema, shout)?;
-    let tools: ToolSet = tools.iter().chain([own]).collect();
+    // A tool of this program, beside those of the server and under the same middleware.
+    let schema = json!({ "type": "object", "properties": { "text": { "type": "string" } } });
+    let shout = |input: Map<String, Value>| async move {
+        let text = input["text"].as_str().unwrap_or_default();
+        Ok::<_, Error>(text.to_uppercase())
+    };
+    let shout = AgentTool::local("shout", "Says it loudly.", &schema, shout)?;
+    let tools: ToolSet = tools.iter().chain([shout]).collect();
     let tools = tools
-        .with_middleware(Audit::new().every_tool())
+        .with_middleware(audit.clone())
         .with_middleware(NoSlowTools);
 
-    println!("{}", tools.get("whoami")?.call(()).await?.text());
-    println!(
-        "{}",
-        tools
-            .get("shout")?
-            .call(json!({ "text": "hey" }))
-            .await?
-            .text()
-    );
-    if let Err(error) = tools.get("slow")?.call(json!({ "milliseconds": 1 })).await {
-        println!("{error}");
+    for (name, arguments) in [
+        ("whoami", json!({})),
+        ("shout", json!({ "text": "hey" })),
+        ("slow", json!({ "milliseconds": 1 })),
+    ] {
+        match tools.get(name)?.call(arguments).await {
+            Ok(output) => println!("{name}: {}", output.text()),
+            Err(error) => println!("{name}: {error}"),
+        }
+        audit.flush().await;
     }
     Ok(())
 }

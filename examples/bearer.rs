@@ -19,11 +19,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .header("X-Tenant-Id", "acme")
         .await?;
     for tool in tools.iter() {
-        println!(
-            "{}: {}",
-            tool.name(),
-            tool.description().unwrap_or_default()
-        );
+        let description = tool.description().unwrap_or_default();
+        println!("{}: {description}", tool.name());
     }
     let sum = tools.get("add")?.call(json!({ "a": 20, "b": 22 })).await?;
     println!("20 + 22 = {}", sum.text());

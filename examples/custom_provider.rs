@@ -11,7 +11,8 @@ use mcp_toolkit::auth::{
 };
 use mcp_toolkit::load_mcp_tools_http;
 
-/// What a platform team writes.
+/// What a platform team writes. It is asked at every request, so it may answer otherwise each time;
+/// `MaybeReady::ready` is for what needs no waiting.
 #[derive(Debug)]
 struct Vault(TokenIssuer);
 

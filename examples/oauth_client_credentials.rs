@@ -3,17 +3,19 @@
 //! `cargo run --example oauth_client_credentials`
 #![expect(clippy::print_stdout, reason = "an example tells what happens")]
 
-use mcp_auth::{SecretRef, ServerId};
-use mcp_http::HttpUrl;
 use mcp_testbed::oauth::AuthServer;
-use mcp_toolkit::load_mcp_tools_http;
+use mcp_toolkit::auth::SecretRef;
+use mcp_toolkit::http::HttpUrl;
 use mcp_toolkit::oauth::{Grant, OAuth};
+use mcp_toolkit::{ServerId, load_mcp_tools_http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // An authorization server and an MCP server that trusts it, in this process.
     let server = AuthServer::start().await;
 
+    // Who issues tokens is found out from the server. `SecretRef::env`, `file` and `command` say
+    // where a real secret is.
     let oauth = OAuth::builder(ServerId::new("reports")?, HttpUrl::parse(&server.url())?)
         .grant(Grant::ClientCredentials)
         .client_id("nightly-batch")
@@ -21,10 +23,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build();
     let tools = load_mcp_tools_http(server.url())
         .named("reports")
-        .credentials(oauth)
+        .oauth(&oauth)
         .await?;
+    println!("echo says: {}", tools.get("echo")?.call(()).await?.text());
 
-    println!("{} tools, after these requests:", tools.len());
+    println!("after these requests:");
     for request in server.seen() {
         println!("  {} {}", request.method, request.path);
     }

@@ -5,15 +5,14 @@
 
 use std::time::Duration;
 
-use mcp_auth::{Principal, ServerId};
-use mcp_core::ErrorKind;
-use mcp_http::{HttpClient, HttpRequest, HttpUrl};
 use mcp_testbed::oauth::AuthServer;
-use mcp_toolkit::load_mcp_tools_http;
+use mcp_toolkit::http::{HttpClient, HttpRequest, HttpUrl};
 use mcp_toolkit::oauth::{AuthorizationRequest, OAuth};
+use mcp_toolkit::{ErrorKind, Principal, ServerId, load_mcp_tools_http};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // An authorization server and an MCP server that trusts it, in this process.
     let server = AuthServer::start().await;
     let alice = Principal::new("alice")?;
     let oauth = OAuth::builder(ServerId::new("notes")?, HttpUrl::parse(&server.url())?).build();
@@ -21,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         load_mcp_tools_http(server.url())
             .named("notes")
             .principal(&alice)
-            .credentials(oauth.clone())
+            .oauth(&oauth)
     };
 
     // Nobody has consented yet: an unattended process is told so, as data.
@@ -30,27 +29,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         other => return Err(format!("a login was expected to be needed: {other:?}").into()),
     }
 
-    // A command line listens on loopback for the browser to come back.
-    let (give, taken) = tokio::sync::oneshot::channel();
+    // A command line listens on loopback for the browser to come back. A web application gives its
+    // own `redirect_uri`, and what arrives there to `OAuth::complete`.
+    let (open, opened) = tokio::sync::oneshot::channel();
     let login = oauth.login(
         &alice,
         AuthorizationRequest::new(),
         Duration::from_secs(10),
         |prompt| {
-            println!(
-                "open {}",
-                prompt.authorize_url.split('?').next().unwrap_or_default()
-            );
-            let _ = give.send(prompt.authorize_url.clone());
+            let page = prompt.authorize_url.split('?').next();
+            println!("open {}", page.unwrap_or_default());
+            let _ = open.send(prompt.authorize_url.clone());
         },
     );
-    let (authorized, browser) = tokio::join!(login, async { browse(&taken.await?).await });
+    let (authorized, browser) = tokio::join!(login, async { browse(&opened.await?).await });
     browser?;
-    println!("{} has authorized at {}", alice, authorized?.issuer);
+    println!("{alice} has authorized at {}", authorized?.issuer);
 
-    println!("{} tools", load().await?.len());
-    let left = oauth.logout(&alice).await?;
-    println!("logged out: {left:?}");
+    let echo = load().await?.get("echo")?;
+    println!("{}", echo.call(()).await?.text());
+    let gone = oauth.logout(&alice).await?;
+    println!("logged out, token revoked: {}", gone.revoked);
     Ok(())
 }
 
@@ -58,12 +57,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn browse(url: &str) -> Result<(), Box<dyn std::error::Error>> {
     let client = HttpClient::new();
     let page = client.send(HttpRequest::get(&HttpUrl::parse(url)?)).await?;
-    let back = page
-        .headers()
-        .get("location")
-        .ok_or("the page does not lead back")?;
+    let back = page.headers().get("location");
+    let back = back.ok_or("the page does not lead back")?.to_str()?;
     client
-        .send(HttpRequest::get(&HttpUrl::parse(back.to_str()?)?))
+        .send(HttpRequest::get(&HttpUrl::parse(back)?))
         .await?;
     Ok(())
 }

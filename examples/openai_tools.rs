@@ -16,6 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bearer(server.tokens().issue("bob").access)
         .header("X-Tenant-Id", "acme")
         .await?;
+
     let tool = tools.get("book_room")?;
     for (provider, exported) in [
         ("OpenAI", Some(export::openai(&tool))),
@@ -23,14 +24,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("Anthropic", Some(export::anthropic(&tool))),
         ("Gemini", Some(export::gemini(&tool))),
     ] {
-        match exported {
-            Some(exported) => {
-                println!("== {provider}\n{:#}", exported.declaration);
-                for dropped in &exported.dropped {
-                    println!("left out: {dropped:?}");
-                }
-            }
-            None => println!("== {provider}: cannot say it\n"),
+        println!("== {provider}");
+        let Some(exported) = exported else {
+            // Strict mode has no words for some schemas: call it without.
+            println!("cannot say it");
+            continue;
+        };
+        println!("{:#}", exported.declaration);
+        for dropped in &exported.dropped {
+            println!("left out: {dropped:?}");
         }
     }
     Ok(())

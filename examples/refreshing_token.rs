@@ -1,4 +1,4 @@
-//! A token that lives one second: 20 calls over three lives, and the caller notices nothing.
+//! A token that lives one second: 20 calls over three seconds, and the caller notices nothing.
 //!
 //! `cargo run --example refreshing_token`
 #![expect(clippy::print_stdout, reason = "an example tells what happens")]
@@ -13,6 +13,7 @@ use mcp_toolkit::load_mcp_tools_http;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = EmbeddedServer::start(Duration::from_secs(1)).await?;
 
+    // `bearer_from` on the loader is the short form, where nobody wants to be told.
     let issuer = server.tokens();
     let token = RefreshingToken::new(move |_: TokenContext| {
         // Ask your identity provider here.
@@ -30,6 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("call {number}: {}", whoami.call(()).await?.text());
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    println!("{} tokens were issued", server.tokens().issued("alice"));
+    let refused = server.seen().iter().filter(|it| it.status == 401).count();
+    let issued = server.tokens().issued("alice");
+    println!("{issued} tokens were issued, {refused} requests refused");
     Ok(())
 }

@@ -28,20 +28,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .credentials(Arc::new(provider))
         .build()?;
 
-    // These two lines are the bridge.
-    let config = StreamableHttpClientTransportConfig::with_uri(embedded.url());
+    // These lines are the bridge.
     let client = RmcpClient::new(&server, Principal::new("alice")?);
+    let config = StreamableHttpClientTransportConfig::with_uri(embedded.url());
+    let transport = StreamableHttpClientTransport::with_client(client, config);
 
-    let service = ().serve(StreamableHttpClientTransport::with_client(client, config)).await?;
-    embedded.tokens().revoke("alice"); // rmcp notices nothing of it
-    let said = service
-        .call_tool(CallToolRequestParams::new("whoami"))
-        .await?;
-    println!("{:?}", said.content.first());
+    let service = ().serve(transport).await?;
+    // rmcp notices nothing of it.
+    embedded.tokens().revoke("alice");
+    let whoami = CallToolRequestParams::new("whoami");
+    let said = service.call_tool(whoami).await?;
+    let text = said.content.first().and_then(|content| content.as_text());
+    println!("rmcp says: {}", text.map_or("nothing", |text| &text.text));
     service.cancel().await?;
-    println!(
-        "alice was given {} tokens",
-        embedded.tokens().issued("alice")
-    );
+    let issued = embedded.tokens().issued("alice");
+    println!("alice was given {issued} tokens");
     Ok(())
 }

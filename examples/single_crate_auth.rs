@@ -20,17 +20,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (server, principal) = (ServerId::new("billing")?, Principal::new("alice")?);
     for _ in 0..3 {
+        // At every request. What is held is given at once, without waiting.
         let request = CredentialRequest::new(&server, &principal);
         let credentials = provider.credentials(request).await?;
-        let names: Vec<_> = credentials
-            .headers()
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        println!(
-            "send {names:?}, known in logs as {}",
-            credentials.fingerprint()
-        );
+        let headers = credentials.headers().iter();
+        let names: Vec<_> = headers.map(|(name, _)| name.as_str()).collect();
+        println!("send {}", names.join(", "));
+        // What logs may say of them.
+        println!("  known as {}", credentials.fingerprint());
     }
     Ok(())
 }

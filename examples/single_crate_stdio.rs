@@ -23,20 +23,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let context = CallContext::default();
     let listing = server.list_tools(&context).await?;
-    println!(
-        "{} speaks {:?}",
-        listing.server.name, listing.server.protocol
-    );
-    let add = listing
-        .tools
-        .iter()
-        .find(|tool| tool.name() == "add")
-        .ok_or("no such tool")?;
+    println!("{} offers:", listing.server.name);
+    for tool in &listing.tools {
+        println!("  {}", tool.name());
+    }
+    let mut tools = listing.tools.iter();
+    let add = tools.find(|tool| tool.name() == "add");
+    let add = add.ok_or("no such tool")?;
     let arguments = Map::from_iter([("a".to_owned(), json!(1)), ("b".to_owned(), json!(2))]);
-    let sum = server
-        .call_tool(ToolCall::new(add, &arguments), &context)
-        .await?;
-    println!("1 + 2 = {}", sum.text());
+    let call = ToolCall::new(add, &arguments);
+    println!("1 + 2 = {}", server.call_tool(call, &context).await?.text());
+
+    // Its input is closed, and it gets time to end by itself.
     server.close(&context).await;
     Ok(())
 }

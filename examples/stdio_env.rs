@@ -16,25 +16,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let program = std::env::current_exe()?.to_string_lossy().into_owned();
 
+    // A few harmless variables of this process, and what it is given. Nothing else.
     let tools = load_mcp_tools_stdio(&program)
         .args([BE_THE_CHILD])
         .env("SERVICE_TOKEN", "test-token")
         .await?;
-    println!(
-        "the child sees: {}",
-        tools.get("environment")?.call(()).await?.text()
-    );
+    let environment = tools.get("environment")?.call(()).await?;
+    println!("the child sees: {}", environment.text());
 
     // A child that ends at once says why.
-    let failed = load_mcp_tools_stdio("ls").args(["/no/such/folder"]).await;
-    if let Err(error) = failed {
-        println!("{error}");
+    let failing = load_mcp_tools_stdio("ls").args(["/no/such/folder"]);
+    if let Err(error) = failing.await {
+        println!("it ended: {error}");
     }
-    let unset = load_mcp_tools_stdio(&program)
-        .env_from(["NO_SUCH_VARIABLE"])
-        .await;
-    if let Err(error) = unset {
-        println!("{error}");
+    // A variable that is to be passed on has to be there.
+    let lacking = load_mcp_tools_stdio(&program).env_from(["NO_SUCH_VARIABLE"]);
+    if let Err(error) = lacking.await {
+        println!("it was not started: {error}");
     }
     Ok(())
 }

@@ -1,0 +1,63 @@
+//! A platform in small: three tenants, three MCP servers of which one is down, one HTTP service.
+//!
+//! `cargo run --example multi_tenant` starts it on a free port, plays its tenants and ends.
+//! `cargo run --example multi_tenant -- --serve 127.0.0.1:8080` serves until Ctrl-C:
+//!
+//! ```console
+//! $ curl -H 'Authorization: Bearer test-key-alice' http://127.0.0.1:8080/tools
+//! $ curl -H 'Authorization: Bearer test-key-alice' -X POST http://127.0.0.1:8080/call/notes_whoami
+//! ```
+//!
+//! `platform` sets up the toolkit, `service` is the HTTP in front of it, `tenants` plays.
+#![expect(clippy::print_stdout, reason = "an example tells what happens")]
+
+mod platform;
+mod service;
+mod tenants;
+
+use std::error::Error;
+use std::time::Duration;
+
+use mcp_testbed::embedded::EmbeddedServer;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use self::platform::Platform;
+
+/// MCP servers in this process, in place of ones on the network.
+struct McpServers {
+    notes: EmbeddedServer,
+    rooms: EmbeddedServer,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    mcp_examples::print_audit_events();
+    let hour = Duration::from_secs(3600);
+    let servers = McpServers {
+        notes: EmbeddedServer::start(hour).await?,
+        rooms: EmbeddedServer::start_with_sessions(hour).await?,
+    };
+    let platform = Platform::new(&servers)?;
+
+    let mut arguments = std::env::args().skip(1);
+    let serve = arguments.next().is_some_and(|it| it == "--serve");
+    let address = arguments.next().unwrap_or("127.0.0.1:0".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    println!("serving at {url}");
+
+    if serve {
+        let interrupted = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+        return Ok(service::serve(listener, platform, interrupted).await?);
+    }
+    let (done, over) = oneshot::channel::<()>();
+    let served = service::serve(listener, platform, async { over.await.unwrap_or_default() });
+    let played = async {
+        let played = tenants::play(&url, &servers).await;
+        drop(done);
+        played
+    };
+    let (served, played) = tokio::join!(served, played);
+    played.and(Ok(served?))
+}
