@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_core::auth::time::{SharedClock, SystemClock};
+use mcp_core::replicas::InvalidationBus;
 
 use crate::ToolCache;
 
@@ -15,6 +16,8 @@ const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(1);
 /// A failure is remembered for a moment, not for a while: whoever mends a server wants to see it.
 const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(60);
 
+const DEFAULT_AWAY_TTL: Duration = Duration::from_secs(10);
+
 const DEFAULT_CAPACITY: u64 = 10_000;
 
 /// Settings of a [`ToolCache`].
@@ -25,6 +28,8 @@ pub struct ToolCacheBuilder {
     pub(crate) grace: Duration,
     pub(crate) capacity: u64,
     pub(crate) clock: SharedClock,
+    pub(crate) bus: Option<Arc<dyn InvalidationBus>>,
+    pub(crate) away_ttl: Duration,
 }
 
 impl ToolCacheBuilder {
@@ -35,6 +40,8 @@ impl ToolCacheBuilder {
             grace: Duration::ZERO,
             capacity: DEFAULT_CAPACITY,
             clock: Arc::new(SystemClock),
+            bus: None,
+            away_ttl: DEFAULT_AWAY_TTL,
         }
     }
 
@@ -74,6 +81,29 @@ impl ToolCacheBuilder {
     /// Another source of time.
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Tells the other replicas what this cache forgets, and forgets what they tell: one principal's
+    /// logout or refusal, a server's changed tools. Default: nobody is told.
+    ///
+    /// Not told is what one replica does for itself: sets that are over, want of room,
+    /// [`CacheMode::Refresh`](crate::CacheMode::Refresh). A tool whose definition changed between
+    /// two loads with the same credentials makes all forget what they have of its server.
+    ///
+    /// One task listens, from when the cache is made, or first asked for something it has not,
+    /// within a runtime. It is the cache's own and ends with its last handle. Where something may
+    /// have been missed, everything is dropped.
+    pub fn bus(mut self, bus: Arc<dyn InvalidationBus>) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
+    /// How long a set is kept while the [bus](Self::bus) is away, [stale](Self::stale_while_revalidate)
+    /// or not: what was loaded before it went away, from then on; else from when it was loaded.
+    /// Default 10 s. [`CacheStats::away`](crate::CacheStats::away) tells that it is so.
+    pub fn away_ttl(mut self, ttl: Duration) -> Self {
+        self.away_ttl = ttl;
         self
     }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 use mcp_adapter::{ToolSet, ToolSetBuilder};
 use mcp_core::auth::Credentials;
 use mcp_core::auth::time::{Instant, SharedClock};
+use mcp_core::replicas::{Cause, Invalidation, PrincipalTag, Subscription};
 use mcp_core::{CallContext, Error, ErrorKind, Principal, ServerId, ToolListing};
 use parking_lot::Mutex;
 
 use crate::flights::Validity;
 use crate::refreshes::{self, Refreshes};
+use crate::replicas::Listener;
 use crate::stats::count;
 use crate::store::{Found, Store};
 use crate::watch::is_refusal;
@@ -27,11 +29,15 @@ use crate::{CacheKey, CacheMode, CacheStats, CacheWatch, ToolCacheBuilder};
 ///
 /// A list that its server calls public is used for other principals as well: the definitions, never
 /// a binding. It is private where the server does not say so.
+///
+/// With a [bus](ToolCacheBuilder::bus), what one cache forgets, all caches on it forget, in other
+/// processes too.
 #[derive(Clone)]
 pub struct ToolCache {
     pub(crate) store: Arc<Store>,
     /// Ends with the last handle, and the tasks with it; they hold the store, never this.
     refreshes: Arc<Refreshes>,
+    listener: Arc<Listener>,
 }
 
 impl ToolCache {
@@ -46,10 +52,13 @@ impl ToolCache {
     }
 
     pub(crate) fn with(settings: ToolCacheBuilder) -> Self {
-        Self {
+        let cache = Self {
             store: Arc::new(Store::new(settings)),
             refreshes: Arc::default(),
-        }
+            listener: Arc::default(),
+        };
+        cache.listener.start(&cache.store);
+        cache
     }
 
     /// The set that the builder makes for these credentials, by way of the cache as the mode says.
@@ -95,12 +104,13 @@ impl ToolCache {
                 Found::Nothing => {}
             }
         }
+        self.listener.start(store);
         let loading = async {
             match mode {
                 CacheMode::Use => {}
                 CacheMode::Refresh => {
                     store.public.invalidate(&key.server).await;
-                    store.invalidate(&key).await;
+                    store.forget(&key).await;
                     count(&store.counters.misses);
                 }
                 CacheMode::Bypass => {
@@ -116,7 +126,9 @@ impl ToolCache {
         let loaded = impatient.into_inner().map_or(loaded, Err);
         if loaded.as_ref().is_err_and(is_refusal) {
             let (principal, server) = (&context.principal, builder.server().id());
-            store.invalidate_principal_at(principal, server).await;
+            store
+                .invalidate_principal_at(principal, server, Cause::Refused)
+                .await;
         }
         loaded
     }
@@ -172,6 +184,7 @@ impl ToolCache {
             return (outcome, until);
         }
         count(&self.store.counters.misses);
+        self.listener.start(&self.store);
         self.store
             .share_load(&key, builder, credentials, list)
             .await
@@ -222,38 +235,63 @@ impl ToolCache {
         CacheWatch(Arc::downgrade(&self.store))
     }
 
-    /// Forgets one set.
+    /// Forgets one set. Other replicas, which cannot compare credentials, forget all that the
+    /// principal has of the server.
     pub async fn invalidate(&self, key: &CacheKey) {
-        self.store.invalidate(key).await;
+        let (principal, server) = (&key.principal, &key.server);
+        self.store
+            .tell(|| Invalidation::of_principal(principal, Some(server), Cause::Refused));
+        self.store.forget(key).await;
     }
 
     /// Forgets everything of a principal, on all servers: for a logout.
     pub async fn invalidate_principal(&self, principal: &Principal) {
+        let store = &self.store;
+        store.tell(|| Invalidation::of_principal(principal, None, Cause::LoggedOut));
+        let group = PrincipalTag::shard_of(principal);
         let fits = |key: &CacheKey| key.principal == *principal;
-        self.store.invalidate_where(Some(principal), fits).await;
+        store.forget_where(&[Some(group)], fits).await;
     }
 
     /// Forgets what a principal has of a server, with whatever credentials: after a 401 or 403 (see
     /// [`watch`](Self::watch)).
     pub async fn invalidate_principal_at(&self, principal: &Principal, server: &ServerId) {
-        self.store.invalidate_principal_at(principal, server).await;
+        self.store
+            .invalidate_principal_at(principal, server, Cause::Refused)
+            .await;
+    }
+
+    /// [`invalidate_principal_at`](Self::invalidate_principal_at) for a logout: whoever listens to
+    /// the [bus](ToolCacheBuilder::bus) of this cache learns that it was one.
+    pub async fn invalidate_logged_out(&self, principal: &Principal, server: &ServerId) {
+        self.store
+            .invalidate_principal_at(principal, server, Cause::LoggedOut)
+            .await;
     }
 
     /// Forgets everything of a server: after `tools/list_changed`, or when its definitions differ
     /// from those that were approved. However often it is called, the next who asks loads once.
     pub async fn invalidate_server(&self, server: &ServerId) {
-        if let Some(list) = self.store.public.remove(server).await {
-            list.validity.void();
-        }
-        self.store
-            .invalidate_where(None, |key| key.server == *server)
+        let store = &self.store;
+        store.tell(|| Invalidation::of_server(server, Cause::ToolsChanged));
+        store.forget_public(server).await;
+        store
+            .forget_where(&[None], |key| key.server == *server)
             .await;
     }
 
     /// Forgets everything.
     pub async fn invalidate_all(&self) {
-        self.store.public.invalidate_all();
-        self.store.invalidate_where(None, |_| true).await;
+        self.store
+            .tell(|| Invalidation::of_everything(Cause::Asked));
+        self.store.forget_all().await;
+    }
+
+    /// What other caches on this cache's [bus](ToolCacheBuilder::bus) invalidate from now on, for
+    /// layers that keep something of their own. The cache itself needs nobody to listen. `None`
+    /// without a bus.
+    pub fn subscribe(&self) -> Option<Subscription> {
+        Some(self.store.replicas.as_ref()?.subscribe())
     }
 
     /// A number that changes with every invalidation that may concern the principal, once it is
@@ -271,7 +309,8 @@ impl ToolCache {
     /// What the cache has done so far.
     pub fn stats(&self) -> CacheStats {
         let entries = self.store.entries.entry_count();
-        self.store.counters.read(entries)
+        let away = self.store.replicas.as_ref().map(|others| others.is_away());
+        self.store.counters.read(entries, away.unwrap_or(false))
     }
 
     async fn look_up(&self, key: &CacheKey, builder: &ToolSetBuilder) -> Found {
@@ -325,7 +364,10 @@ impl ToolCache {
                 validity.pause_refresh(store.clock.now(), refreshes::PAUSE);
                 if is_refusal(&error) {
                     let principal = &key.principal;
-                    store.invalidate_principal_at(principal, &key.server).await;
+                    let server = &key.server;
+                    store
+                        .invalidate_principal_at(principal, server, Cause::Refused)
+                        .await;
                 }
             }
         });

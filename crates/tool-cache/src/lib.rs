@@ -45,12 +45,14 @@
 
 mod builder;
 mod cache;
+mod drift;
 mod entry;
 mod epochs;
 mod flights;
 mod key;
 mod mode;
 mod refreshes;
+mod replicas;
 mod stats;
 mod store;
 mod watch;

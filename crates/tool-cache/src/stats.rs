@@ -30,6 +30,14 @@ pub struct CacheStats {
     pub invalidations: u64,
     /// Sets dropped for want of room.
     pub evictions: u64,
+    /// Invalidations that were told to other replicas.
+    pub announced: u64,
+    /// Invalidations that other replicas told.
+    pub heard: u64,
+    /// Times that invalidations of other replicas may have been missed, and everything was dropped.
+    pub gaps: u64,
+    /// Whether other replicas cannot be heard now, so that sets are kept for a short time only.
+    pub away: bool,
     /// Sets that are kept now, as far as is known; those past their time may be among them.
     pub entries: u64,
 }
@@ -48,10 +56,13 @@ pub(crate) struct Counters {
     pub(crate) loads: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) evictions: AtomicU64,
+    pub(crate) announced: AtomicU64,
+    pub(crate) heard: AtomicU64,
+    pub(crate) gaps: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn read(&self, entries: u64) -> CacheStats {
+    pub(crate) fn read(&self, entries: u64, away: bool) -> CacheStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheStats {
             hits: read(&self.hits),
@@ -66,6 +77,10 @@ impl Counters {
             refreshes: read(&self.refreshes),
             invalidations: read(&self.invalidations),
             evictions: read(&self.evictions),
+            announced: read(&self.announced),
+            heard: read(&self.heard),
+            gaps: read(&self.gaps),
+            away,
             entries,
         }
     }

@@ -6,15 +6,18 @@ use std::time::Duration;
 use mcp_adapter::{ToolSet, ToolSetBuilder};
 use mcp_core::auth::Credentials;
 use mcp_core::auth::time::{Instant, SharedClock};
+use mcp_core::replicas::{Cause, Invalidation, PrincipalTag};
 use mcp_core::{CacheScope, Error, ErrorKind, Principal, ServerId, ToolListing};
 use moka::future::Cache;
 use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use parking_lot::Mutex;
 
+use crate::drift::Witnesses;
 use crate::entry::{Entry, Life, PublicList};
 use crate::epochs::Epochs;
 use crate::flights::{Flight, Flights, Validity};
+use crate::replicas::Replicas;
 use crate::stats::{Counters, count};
 use crate::{CacheKey, ToolCacheBuilder};
 
@@ -31,6 +34,9 @@ pub(crate) struct Store {
     pub(crate) ttl: Duration,
     negative_ttl: Duration,
     pub(crate) grace: Duration,
+    pub(crate) replicas: Option<Arc<Replicas>>,
+    /// There where somebody wants to hear what they see.
+    witnesses: Option<Witnesses>,
 }
 
 /// What was found under a key.
@@ -60,6 +66,8 @@ impl Store {
                 }
             })
             .build();
+        let short_ttl = settings.away_ttl;
+        let replicas = settings.bus.map(|bus| Replicas::new(bus, short_ttl));
         Self {
             entries,
             public: Cache::builder().max_capacity(PUBLIC_CAPACITY).build(),
@@ -70,6 +78,8 @@ impl Store {
             ttl: settings.ttl,
             negative_ttl: settings.negative_ttl,
             grace: settings.grace,
+            witnesses: replicas.as_ref().map(|_| Witnesses::new()),
+            replicas: replicas.map(Arc::new),
         }
     }
 
@@ -110,7 +120,7 @@ impl Store {
                 let begun = self.flights.begin(key);
                 let validity = begun.validity.clone();
                 *flight.lock() = Some(begun);
-                self.load(builder, credentials, validity, &list).await
+                self.load(key, builder, credentials, validity, &list).await
             };
             let now = self.clock.now();
             let stale = |entry: &Entry| !entry.usable(now, builder);
@@ -151,7 +161,7 @@ impl Store {
     {
         let flight = self.flights.begin(key);
         let validity = flight.validity.clone();
-        let entry = self.load(builder, credentials, validity, &list).await;
+        let entry = self.load(key, builder, credentials, validity, &list).await;
         if let Err(error) = &entry.outcome {
             return Err(error.clone());
         }
@@ -165,6 +175,7 @@ impl Store {
 
     async fn load<F, Fut>(
         &self,
+        key: &CacheKey,
         builder: &ToolSetBuilder,
         credentials: &Credentials,
         validity: Validity,
@@ -201,17 +212,25 @@ impl Store {
         };
         // From when the server was asked: what it vouched for may have begun then.
         let life = self.life(began, listing.ttl, credentials);
-        if listing.cache_scope == CacheScope::Public && validity.holds() {
-            let anybodys = self.life(began, listing.ttl, &Credentials::anonymous());
+        let (ttl, public) = (listing.ttl, listing.cache_scope == CacheScope::Public);
+        let shared = public.then(|| listing.clone());
+        let outcome = builder.build(listing);
+        if let (Some(witnesses), Ok(set)) = (&self.witnesses, &outcome)
+            && witnesses.see(key, set, self.clock.now()).await
+        {
+            self.drifted(key).await;
+        }
+        if let Some(listing) = shared.filter(|_| validity.holds()) {
+            let anybodys = self.life(began, ttl, &Credentials::anonymous());
             let list = PublicList {
-                listing: Arc::new(listing.clone()),
+                listing: Arc::new(listing),
                 until: anybodys.until,
                 validity: validity.clone(),
             };
             self.public.insert(server.clone(), list).await;
         }
         Entry {
-            outcome: builder.build(listing),
+            outcome,
             life,
             validity,
         }
@@ -221,9 +240,12 @@ impl Store {
     fn life(&self, began: Instant, ttl: Option<Duration>, credentials: &Credentials) -> Life {
         let end = credentials.expires_at();
         let within = |instant: Instant| end.map_or(instant, |end| end.min(instant));
-        let own = ttl.map_or(self.ttl, |ttl| ttl.min(self.ttl));
+        // While the others cannot be heard, nothing is believed for long.
+        let away = self.replicas.as_ref().filter(|others| others.is_away());
+        let longest = away.map_or(self.ttl, |others| self.ttl.min(others.short_ttl));
+        let own = ttl.map_or(longest, |ttl| ttl.min(longest));
         let until = began.checked_add(own).unwrap_or(began);
-        let grace = if own.is_zero() {
+        let grace = if own.is_zero() || away.is_some() {
             Duration::ZERO
         } else {
             self.grace
@@ -262,8 +284,40 @@ impl Store {
             .await;
     }
 
-    pub(crate) async fn invalidate(&self, key: &CacheKey) {
-        let _changed = self.epochs.next(Some(&key.principal));
+    /// Tells the other replicas, if there are any.
+    pub(crate) fn tell(&self, invalidation: impl FnOnce() -> Invalidation) {
+        if let Some(others) = &self.replicas {
+            count(&self.counters.announced);
+            others.tell(invalidation());
+        }
+    }
+
+    /// A server was seen to have changed by the one whose key this is, who has the new definitions.
+    async fn drifted(&self, seen_by: &CacheKey) {
+        let server = &seen_by.server;
+        tracing::warn!(server = server.as_str(), "definitions of tools changed");
+        self.tell(|| Invalidation::of_server(server, Cause::DefinitionsChanged));
+        self.forget_public(server).await;
+        let fits = |key: &CacheKey| key.server == *server && key != seen_by;
+        self.forget_where(&[None], fits).await;
+    }
+
+    pub(crate) async fn invalidate_principal_at(
+        &self,
+        principal: &Principal,
+        server: &ServerId,
+        cause: Cause,
+    ) {
+        self.tell(|| Invalidation::of_principal(principal, Some(server), cause));
+        let fits = |key: &CacheKey| key.principal == *principal && key.server == *server;
+        let group = PrincipalTag::shard_of(principal);
+        self.forget_where(&[Some(group)], fits).await;
+    }
+
+    /// Forgets one set, here.
+    pub(crate) async fn forget(&self, key: &CacheKey) {
+        let group = PrincipalTag::shard_of(&key.principal);
+        let _changed = self.epochs.next(Some(group));
         self.flights.void(|flying| flying == key);
         if let Some(entry) = self.entries.remove(key).await {
             count(&self.counters.invalidations);
@@ -271,18 +325,29 @@ impl Store {
         }
     }
 
-    pub(crate) async fn invalidate_principal_at(&self, principal: &Principal, server: &ServerId) {
-        let fits = |key: &CacheKey| key.principal == *principal && key.server == *server;
-        self.invalidate_where(Some(principal), fits).await;
+    /// Forgets the list of a server that is anybody's, here.
+    pub(crate) async fn forget_public(&self, server: &ServerId) {
+        if let Some(list) = self.public.remove(server).await {
+            list.validity.void();
+        }
     }
 
-    /// Forgets what fits; where it is all of one principal, that one is named.
-    pub(crate) async fn invalidate_where(
+    /// Forgets everything, here.
+    pub(crate) async fn forget_all(&self) {
+        self.public.invalidate_all();
+        self.forget_where(&[None], |_| true).await;
+    }
+
+    /// Forgets what fits, here; it is of principals of these groups, or of any.
+    pub(crate) async fn forget_where(
         &self,
-        of: Option<&Principal>,
+        groups: &[Option<u8>],
         fits: impl Fn(&CacheKey) -> bool,
     ) {
-        let _changed = self.epochs.next(of);
+        let _changed: Vec<_> = groups
+            .iter()
+            .map(|group| self.epochs.next(*group))
+            .collect();
         // First the loads under way, then what is there: a load that begins between the two began
         // after the invalidation.
         self.flights.void(&fits);

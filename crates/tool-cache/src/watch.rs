@@ -5,6 +5,7 @@ use std::sync::Weak;
 
 use mcp_adapter::{Middleware, ToolInvocation};
 use mcp_core::auth::MaybeReady;
+use mcp_core::replicas::Cause;
 use mcp_core::{Error, ErrorKind, ToolOutput};
 
 use crate::store::Store;
@@ -28,7 +29,9 @@ impl Middleware for CacheWatch {
             None => MaybeReady::ready(()),
             Some(store) => MaybeReady::new(async move {
                 let (principal, server) = (call.principal(), call.server());
-                store.invalidate_principal_at(principal, server).await;
+                store
+                    .invalidate_principal_at(principal, server, Cause::Refused)
+                    .await;
             }),
         }
     }

@@ -2,6 +2,7 @@
 
 mod invalidation;
 mod life;
+mod replicas;
 mod sharing;
 mod stale;
 
