@@ -5,3 +5,8 @@ pub mod embedded;
 pub mod fault;
 pub mod oauth;
 pub mod real;
+
+/// The project's README: its examples are compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
