@@ -5,6 +5,8 @@ pub mod embedded;
 pub mod fault;
 pub mod oauth;
 pub mod real;
+#[cfg(unix)]
+pub mod redis;
 
 /// The project's README: its examples are compiled with the documentation's.
 #[cfg(doctest)]

@@ -1,5 +1,5 @@
-//! `cargo xtask servers`: real MCP servers for the tests, pinned by the lock files in
-//! `xtask/servers`, installed below `target/servers`.
+//! `cargo xtask servers`: what the tests talk to. Real MCP servers, pinned by the lock files in
+//! `xtask/servers`, installed below `target/servers`; and the system's Redis.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
-use crate::workspace;
+use crate::{redis, workspace};
 
 const NODE: u32 = 20;
 const PYTHON: (u32, u32) = (3, 11);
@@ -29,6 +29,7 @@ pub(crate) fn install() -> Result<()> {
     let _one_at_a_time = lock(&target)?;
 
     let shell = workspace::shell()?;
+    redis::install(&shell)?;
     let node = node(&shell)?;
     let python = python(&shell)?;
 
@@ -161,7 +162,7 @@ fn python(shell: &Shell) -> Result<Python> {
 }
 
 /// Major and minor of `v20.1.2` or `Python 3.11.7`.
-fn numbers(version: &str) -> (u32, u32) {
+pub(crate) fn numbers(version: &str) -> (u32, u32) {
     let mut numbers = version
         .trim_start_matches(|c: char| !c.is_ascii_digit())
         .split('.')

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -12,6 +12,9 @@ use crate::{CredentialError, MaybeReady};
 
 /// The extra that holds the authentication scheme.
 const SCHEME: &str = "scheme";
+
+/// The extra that says when the refresh token ends, in seconds since 1970.
+const REFRESH_END: &str = "refresh_end";
 
 /// An access token with what its issuer said of it. Cloning copies a pointer.
 #[derive(Clone)]
@@ -86,6 +89,19 @@ impl Token {
         self.with_extra(SCHEME, scheme.into())
     }
 
+    /// Sets when the refresh token ends, where its issuer says so: a store need not keep it longer.
+    /// Stores keep it with the extras.
+    pub fn with_refresh_end(self, end: SystemTime) -> Self {
+        let since = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.with_extra(REFRESH_END, since.as_secs().to_string())
+    }
+
+    /// When the refresh token ends, as far as is known.
+    pub fn refresh_end(&self) -> Option<SystemTime> {
+        let seconds = self.extra(REFRESH_END)?.expose_secret().parse().ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    }
+
     /// The authentication scheme that the token is sent with.
     pub fn scheme(&self) -> &str {
         self.extra(SCHEME)
@@ -126,9 +142,18 @@ impl Token {
     /// Keeps the refresh token of the token before when the new one came without: the server means
     /// "use it again" (RFC 6749, section 6).
     pub(crate) fn keeping_refresh_of(self, previous: Option<Self>) -> Self {
-        match previous.and_then(|previous| previous.0.refresh.clone()) {
-            Some(refresh) if self.0.refresh.is_none() => self.with_refresh_token(refresh),
-            _ => self,
+        let Some(previous) = previous.filter(|_| self.0.refresh.is_none()) else {
+            return self;
+        };
+        let Some(refresh) = &previous.0.refresh else {
+            return self;
+        };
+        let kept = self.with_refresh_token(refresh.clone());
+        match previous.extra(REFRESH_END) {
+            Some(end) if kept.extra(REFRESH_END).is_none() => {
+                kept.with_extra(REFRESH_END, end.clone())
+            }
+            _ => kept,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_core::auth::time::{SharedClock, SystemClock};
-use mcp_core::auth::{MemoryStore, SecretRef, ServerId, SharedStore};
+use mcp_core::auth::{MemoryStore, SecretRef, ServerId, SharedStore, StorePolicy};
 use mcp_http::{HttpClient, HttpUrl};
 use moka::sync::Cache;
 use tokio::sync::Mutex;
@@ -45,6 +45,7 @@ pub struct OAuthBuilder {
     dpop: Dpop,
     http: Option<HttpClient>,
     store: Option<SharedStore>,
+    store_policy: StorePolicy,
     clock: SharedClock,
     handler: Option<Arc<dyn AuthorizationHandler>>,
     pending_life: Duration,
@@ -68,6 +69,7 @@ impl OAuthBuilder {
             dpop: Dpop::default(),
             http: None,
             store: None,
+            store_policy: StorePolicy::default(),
             clock: Arc::new(SystemClock),
             handler: None,
             pending_life: PENDING_LIFE,
@@ -190,6 +192,13 @@ impl OAuthBuilder {
         self
     }
 
+    /// What to do when a token has to be refreshed and the store does not answer. Default: wait for
+    /// it, then fail; tokens that are still valid are used in any case.
+    pub fn store_policy(mut self, policy: StorePolicy) -> Self {
+        self.store_policy = policy;
+        self
+    }
+
     /// Where time comes from.
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
@@ -232,7 +241,8 @@ impl OAuthBuilder {
         };
         OAuth {
             core: Arc::new(Core {
-                records: Records::new(store, self.server.clone()),
+                records: Records::new(store, self.server.clone(), self.client.identity()),
+                store_policy: self.store_policy,
                 id: self.server,
                 wire: Wire {
                     client: self.http.unwrap_or_default(),

@@ -123,6 +123,11 @@ impl ClientSettings {
         })
     }
 
+    /// What this program is configured to appear as, before any server has been asked.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.id.as_deref().or(self.metadata_url.as_deref())
+    }
+
     /// The pre-registered client, if there is one.
     pub(crate) async fn configured(
         &self,

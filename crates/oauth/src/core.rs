@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use mcp_core::auth::time::{Instant, SharedClock};
-use mcp_core::auth::{Challenge, Credentials, ServerId};
+use mcp_core::auth::{Challenge, Credentials, ServerId, StorePolicy};
 use mcp_http::HttpRequest;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -39,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) redirect_uri: Option<String>,
     pub(crate) dpop: Dpop,
     pub(crate) records: Records,
+    pub(crate) store_policy: StorePolicy,
     pub(crate) nonces: Nonces,
     pub(crate) clock: SharedClock,
     pub(crate) handler: Option<Arc<dyn AuthorizationHandler>>,

@@ -19,11 +19,13 @@ const TRIES: usize = 8;
 
 /// Records lie beside tokens, so that whatever stores tokens (memory, files, a shared server) makes
 /// them survive and lets every replica see them. An issuer is a URL; the keys of records name
-/// something else in its place, so neither can be taken for the other.
+/// something else in its place, so neither can be taken for the other. Programs that are configured
+/// as different clients share none of them: what was issued to one is of no use to the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
     store: SharedStore,
     server: ServerId,
+    client: Option<Arc<str>>,
 }
 
 /// What is known of one principal at one server, besides the token.
@@ -47,8 +49,12 @@ pub(crate) struct Account {
 }
 
 impl Records {
-    pub(crate) fn new(store: SharedStore, server: ServerId) -> Self {
-        Self { store, server }
+    pub(crate) fn new(store: SharedStore, server: ServerId, client: Option<&str>) -> Self {
+        Self {
+            store,
+            server,
+            client: client.map(Into::into),
+        }
     }
 
     pub(crate) fn store(&self) -> &SharedStore {
@@ -138,7 +144,9 @@ impl Records {
         client_id: &str,
         issuer: &str,
     ) -> Result<String, OAuthError> {
-        let key = self.key(&Principal::local(), format!("issuer of {client_id}"));
+        // Named by its subject: the client counts here, whoever is configured as it.
+        let key = TokenKey::new(&self.server, Principal::local())
+            .with_issuer(format!("issuer of {client_id}"));
         for _ in 0..TRIES {
             if let Some(found) = self.store.load(&key).await? {
                 return Ok(found.token.access().expose_secret().to_owned());
@@ -252,7 +260,11 @@ impl Records {
     }
 
     fn key(&self, principal: &Principal, issuer: impl Into<Arc<str>>) -> TokenKey {
-        TokenKey::new(&self.server, principal).with_issuer(issuer)
+        let key = TokenKey::new(&self.server, principal).with_issuer(issuer);
+        match &self.client {
+            Some(client) => key.with_client(Arc::clone(client)),
+            None => key,
+        }
     }
 }
 

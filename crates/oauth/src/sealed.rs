@@ -1,29 +1,26 @@
 //! A store whose content is worth nothing without a key.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use mcp_core::auth::{
-    ExposeSecret as _, Lease, MaybeReady, Save, Saved, SecretString, SharedStore, StoreError,
-    StoreErrorKind, StoredToken, Token, TokenKey, TokenStore,
+    Changes, ExposeSecret as _, Lease, MaybeReady, Revision, Save, Saved, SealingKeys,
+    SecretString, SharedStore, StoreError, StoreErrorKind, StoredToken, Token, TokenKey,
+    TokenStore,
 };
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, Salt};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::OAuthError;
 
-/// The shortest key material, in bytes. A password is no key.
-const MIN_KEY: usize = 32;
+/// What a sealed value begins with, since it names its key. It is no letter of Base64.
+const FORMAT: &str = "2.";
 
 /// Encrypts what another store keeps (ChaCha20-Poly1305): tokens, and with them everything else
 /// that [`OAuth`](crate::OAuth) keeps there. What is sealed under one key cannot be read under
-/// another, nor moved to the place of another principal, server or issuer.
+/// another, nor moved to the place of another principal, server, issuer or client.
 ///
 /// When a token ends stays readable, so that whatever cleans the store up can.
 ///
@@ -41,7 +38,7 @@ const MIN_KEY: usize = 32;
 #[derive(Clone)]
 pub struct SealedStore {
     inner: SharedStore,
-    key: Arc<LessSafeKey>,
+    keys: SealingKeys,
 }
 
 /// What is sealed.
@@ -60,21 +57,14 @@ impl SealedStore {
     /// # Errors
     /// When the key is shorter.
     pub fn new(inner: SharedStore, key: &SecretString) -> Result<Self, OAuthError> {
-        let material = key.expose_secret().trim().as_bytes();
-        if material.len() < MIN_KEY {
-            return Err(OAuthError::config(
-                "the key of a sealed store has at least 32 bytes",
-            ));
-        }
-        let unusable = |_| OAuthError::config("the key of the sealed store cannot be used");
-        let secret = Salt::new(HKDF_SHA256, b"mcp-oauth").extract(material);
-        let key = secret
-            .expand(&[b"sealed store 1"], &CHACHA20_POLY1305)
-            .map_err(unusable)?;
-        Ok(Self {
-            inner,
-            key: Arc::new(LessSafeKey::new(UnboundKey::from(key))),
-        })
+        let keys = SealingKeys::new(key)
+            .map_err(|_| OAuthError::config("the key of a sealed store has at least 32 bytes"))?;
+        Ok(Self::with_keys(inner, keys))
+    }
+
+    /// Seals what this store keeps under the newest of these keys, and reads it under any.
+    pub fn with_keys(inner: SharedStore, keys: SealingKeys) -> Self {
+        Self { inner, keys }
     }
 
     fn seal(&self, key: &TokenKey, token: &Token) -> Result<Token, StoreError> {
@@ -92,15 +82,10 @@ impl SealedStore {
         };
         let text = serde_json::to_vec(&content);
         content.wipe();
-        let mut sealed = Zeroizing::new(text.map_err(|_| failed())?);
-        let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).map_err(|_| failed())?;
-        let place = Aad::from(key.digest());
-        self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), place, &mut *sealed)
-            .map_err(|_| failed())?;
-        let whole = [&nonce[..], &sealed].concat();
-        Ok(Token::new(STANDARD_NO_PAD.encode(whole)).with_expiry(token.expiry()))
+        let text = Zeroizing::new(text.map_err(|_| failed())?);
+        let sealed = self.keys.seal(key.digest().as_bytes(), &text)?;
+        let sealed = format!("{FORMAT}{}", STANDARD_NO_PAD.encode(sealed));
+        Ok(Token::new(sealed).with_expiry(token.expiry()))
     }
 
     fn open(&self, key: &TokenKey, stored: &StoredToken) -> Result<StoredToken, StoreError> {
@@ -110,15 +95,19 @@ impl SealedStore {
                 "what is stored was not sealed with this key, for this place",
             )
         };
-        let sealed = STANDARD_NO_PAD.decode(stored.token.access().expose_secret());
-        let mut sealed = Zeroizing::new(sealed.map_err(|_| corrupt())?);
-        let (nonce, sealed) = sealed.split_at_mut_checked(NONCE_LEN).ok_or_else(corrupt)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| corrupt())?;
-        let opened = self
-            .key
-            .open_in_place(nonce, Aad::from(key.digest()), sealed)
-            .map_err(|_| corrupt())?;
-        let mut content: Content = serde_json::from_slice(opened).map_err(|_| corrupt())?;
+        let sealed = stored.token.access().expose_secret();
+        let (sealed, first_format) = match sealed.strip_prefix(FORMAT) {
+            Some(sealed) => (sealed, false),
+            None => (sealed, true),
+        };
+        let sealed = STANDARD_NO_PAD.decode(sealed).map_err(|_| corrupt())?;
+        let place = key.digest();
+        let opened = if first_format {
+            self.keys.open_first_format(place.as_bytes(), &sealed)?
+        } else {
+            self.keys.open(place.as_bytes(), &sealed)?
+        };
+        let mut content: Content = serde_json::from_slice(&opened).map_err(|_| corrupt())?;
         let mut token =
             Token::new(std::mem::take(&mut content.access)).with_expiry(stored.token.expiry());
         if let Some(refresh) = content.refresh.take() {
@@ -189,6 +178,19 @@ impl TokenStore for SealedStore {
     ) -> MaybeReady<'a, Result<(), StoreError>> {
         self.inner.release(key, lease)
     }
+
+    fn has_lost<'a>(
+        &'a self,
+        key: &'a TokenKey,
+        known: Revision,
+        found: Option<Revision>,
+    ) -> MaybeReady<'a, Result<bool, StoreError>> {
+        self.inner.has_lost(key, known, found)
+    }
+
+    fn changes<'a>(&'a self, key: &'a TokenKey) -> MaybeReady<'a, Changes> {
+        self.inner.changes(key)
+    }
 }
 
 impl fmt::Debug for SealedStore {
@@ -203,6 +205,7 @@ impl fmt::Debug for SealedStore {
 mod tests {
     use super::*;
     use mcp_core::auth::{Expiry, MemoryStore, Principal, ServerId};
+    use std::sync::Arc;
     use std::time::SystemTime;
 
     const KEY: &str = "test-key-0123456789-0123456789-0123456789";
@@ -247,11 +250,39 @@ mod tests {
         let open = Save::new(&plain, SystemTime::UNIX_EPOCH);
         inner.save(&key("bob"), open).await.unwrap();
         let other = sealed(&KEY.replace('0', "1"));
-        for (store, user) in [(&store, "mallory"), (&other, "alice"), (&store, "bob")] {
+        for (store, user, kind) in [
+            (&store, "mallory", StoreErrorKind::Corrupt),
+            (&other, "alice", StoreErrorKind::UnknownKey),
+            (&store, "bob", StoreErrorKind::Corrupt),
+        ] {
             let error = store.load(&key(user)).await.unwrap_err();
-            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{user}");
+            assert_eq!(error.kind(), kind, "{user}");
             assert!(!format!("{error:?} {store:?}").contains("canary"));
         }
         assert!(SealedStore::new(inner, &"short".into()).is_err());
+    }
+
+    /// What the first release sealed with `KEY` for alice: the access token `test-first`.
+    const FIRST: &str = "AAECAwQFBgcICQoL9N8LzLq6GbHKIHeq3Uf+yfnsmz6uEgwYduK00lKB7QRbK/KeDn9TzORO5Xf80eiO2fOnSf0J3UytZOoWs5k1U7wOhrS7bTpJMPJccU2ttx4";
+
+    #[tokio::test]
+    async fn a_changed_key_leaves_what_the_old_one_sealed_readable() {
+        let inner: SharedStore = Arc::new(MemoryStore::new());
+        let first = Token::new(FIRST);
+        let save = Save::new(&first, SystemTime::UNIX_EPOCH);
+        inner.save(&key("alice"), save).await.unwrap();
+        let newer = SecretString::from(KEY.replace('0', "1"));
+        let keys = SealingKeys::new(&newer).unwrap();
+        let both = SealedStore::with_keys(
+            Arc::clone(&inner),
+            keys.clone().also_opening(&KEY.into()).unwrap(),
+        );
+        let found = both.load(&key("alice")).await.unwrap().unwrap().token;
+        assert_eq!(found.access().expose_secret(), "test-first");
+        let save = Save::new(&found, SystemTime::UNIX_EPOCH);
+        both.save(&key("alice"), save).await.unwrap();
+        let only_new = SealedStore::with_keys(inner, keys);
+        let found = only_new.load(&key("alice")).await.unwrap().unwrap().token;
+        assert_eq!(found.access().expose_secret(), "test-first");
     }
 }

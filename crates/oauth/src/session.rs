@@ -255,7 +255,8 @@ impl Session {
         let refreshing = RefreshingToken::new(SourceHandle(Arc::clone(&source)))
             .fetch_deadline(self.core.fetch_deadline)
             .clock(Arc::clone(&self.core.clock))
-            .store(store, key);
+            .store(store, key)
+            .store_policy(self.core.store_policy);
         let active = Arc::new(Active { source, refreshing });
         self.active.store(Some(Arc::clone(&active)));
         Ok(active)

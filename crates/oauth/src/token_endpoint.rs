@@ -42,6 +42,12 @@ struct TokenAnswer<'a> {
     token_type: Option<String>,
     #[serde(borrow, default)]
     expires_in: Option<&'a RawValue>,
+    /// Not of any RFC: issuers use this name or the next for the life of the refresh token, and 0
+    /// for one without an end.
+    #[serde(borrow, default)]
+    refresh_expires_in: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refresh_token_expires_in: Option<&'a RawValue>,
     #[serde(default)]
     refresh_token: Option<String>,
     #[serde(default)]
@@ -96,7 +102,7 @@ impl TokenEndpoint<'_> {
             let own = self.client.and_then(Client::secrets);
             return Err(wire::refusal(WHAT, &answer, secrets().chain(own)));
         }
-        read(&answer)
+        read(&answer, self.now)
     }
 
     async fn send(&self, url: &HttpUrl, fields: &Fields) -> Result<Answer, OAuthError> {
@@ -143,7 +149,7 @@ impl TokenEndpoint<'_> {
     }
 }
 
-fn read(answer: &Answer) -> Result<Issued, OAuthError> {
+fn read(answer: &Answer, now: SystemTime) -> Result<Issued, OAuthError> {
     let read: TokenAnswer<'_> = serde_json::from_slice(&answer.body)
         // The parser's error may quote a token.
         .map_err(|_| OAuthError::protocol("the answer of the token endpoint is malformed"))?;
@@ -158,6 +164,13 @@ fn read(answer: &Answer) -> Result<Issued, OAuthError> {
     let mut token = Token::new(read.access_token).with_expiry(expiry);
     if let Some(refresh) = read.refresh_token.filter(|refresh| !refresh.is_empty()) {
         token = token.with_refresh_token(refresh);
+        let life = read.refresh_expires_in.or(read.refresh_token_expires_in);
+        let life = life.map(|json| Expiry::from_expires_in(json.get()));
+        if let Some(Expiry::In(life)) = life
+            && let Some(end) = now.checked_add(life).filter(|_| !life.is_zero())
+        {
+            token = token.with_refresh_end(end);
+        }
     }
     if let Some(scope) = read.scope {
         token = token.with_scopes(scope.split_ascii_whitespace());

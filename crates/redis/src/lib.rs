@@ -1,14 +1,20 @@
-//! What many replicas share, on Redis or Valkey.
+//! What many replicas share, on Redis or Valkey (6.2 or newer).
+//!
+//! * [`RedisConfig`], [`Redis`]: the connection: one server, Sentinel or Cluster, TLS, ACL user, key
+//!   prefix, deadlines and bounds.
+//! * [`RedisTokenStore`]: tokens, sealed, and the leases by which one replica refreshes for all.
 //!
 //! The client below is the crate `redis` 1.x rather than `fred` 10: it is released monthly (fred:
-//! last in early 2025), takes a stream of our making, so TLS runs on the provider that this workspace
-//! names, and has Cluster and RESP3 subscriptions; reconnecting and Sentinel are ours, in bounds.
+//! last in early 2025) and takes a stream of our making, so that TLS runs on the provider that this
+//! workspace names; Cluster and RESP3 are its own, Sentinel and reconnecting are ours and bounded.
 #![forbid(unsafe_code)]
 
 mod config;
 mod connection;
 mod error;
+mod store;
 
 pub use config::RedisConfig;
 pub use connection::Redis;
 pub use error::{RedisError, RedisErrorKind};
+pub use store::RedisTokenStore;
