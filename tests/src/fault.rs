@@ -35,8 +35,20 @@ impl FaultServer {
         F: Fn(Request, Wire) -> W + Send + Sync + 'static,
         W: Future<Output = Option<Wire>> + Send + 'static,
     {
+        Self::start_at(0, script).await
+    }
+
+    /// Starts one at a port that another one had before, as a server that was restarted.
+    ///
+    /// # Panics
+    /// When the port cannot be had.
+    pub async fn start_at<F, W>(port: u16, script: F) -> Self
+    where
+        F: Fn(Request, Wire) -> W + Send + Sync + 'static,
+        W: Future<Output = Option<Wire>> + Send + 'static,
+    {
         #[expect(clippy::panic, reason = "there is no test without a port")]
-        let listener = TcpListener::bind(("127.0.0.1", 0))
+        let listener = TcpListener::bind(("127.0.0.1", port))
             .await
             .unwrap_or_else(|error| panic!("no port: {error}"));
         let port = listener
@@ -81,6 +93,12 @@ impl FaultServer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Forgets the requests so far: they would fill memory in a long run.
+    pub fn forget(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Vec::new();
     }
 
     /// How many requests of a JSON-RPC method came.

@@ -45,6 +45,9 @@ struct State {
     codes: HashMap<String, Code>,
     access: BTreeMap<String, Granted>,
     refresh: HashMap<String, Granted>,
+    /// Refresh tokens that were used, and those that came again.
+    used: BTreeSet<String>,
+    reused: usize,
     proofs: dpop::Proofs,
     clients: BTreeSet<String>,
     device_approved: bool,
@@ -199,6 +202,29 @@ impl AuthServer {
     /// How many refresh tokens are good now.
     pub fn refresh_tokens(&self) -> usize {
         self.state().refresh.len()
+    }
+
+    /// How many refresh tokens came that had been used before. One that was revoked, or that is
+    /// unknown, is none of them.
+    pub fn reused(&self) -> usize {
+        self.state().reused
+    }
+
+    /// The scopes of an access token, if it is good.
+    pub fn scopes_of(&self, access: &str) -> Option<String> {
+        Some(self.state().access.get(access)?.scopes.clone())
+    }
+
+    /// Forgets the requests so far and all access tokens but the last so many: they would fill memory
+    /// in a long run.
+    pub fn forget_all_but(&self, last: u64) {
+        self.server.forget();
+        let mut state = self.state();
+        let oldest = state.count.saturating_sub(last);
+        let number = |token: &str| token.rsplit('-').next().and_then(|it| it.parse().ok());
+        let is_new = |token: &str| number(token).is_none_or(|number: u64| number > oldest);
+        state.access.retain(|token, _| is_new(token));
+        state.used.retain(|token| is_new(token));
     }
 
     /// All requests so far.

@@ -227,11 +227,16 @@ impl State {
                 granted
             }
             "refresh_token" => {
-                let Some(granted) = self.refresh.remove(field("refresh_token")) else {
-                    // Used twice: somebody has stolen it.
-                    self.refresh.clear();
+                let token = field("refresh_token");
+                let Some(granted) = self.refresh.remove(token) else {
+                    if self.used.contains(token) {
+                        // Somebody has stolen it.
+                        self.reused += 1;
+                        self.refresh.clear();
+                    }
                     return Reply::error("invalid_grant", "the refresh token is used or unknown");
                 };
+                self.used.insert(token.to_owned());
                 granted
             }
             "urn:ietf:params:oauth:grant-type:device_code" if !self.device_approved => {

@@ -35,6 +35,7 @@ const BELOW: &[(&str, &[&str])] = &[
     ("mcp-examples", &["mcp-toolkit", "mcp-testbed"]),
     ("conformance-client", &["mcp-toolkit"]),
     ("mcp-bench", &["mcp-toolkit"]),
+    ("mcp-load", &["mcp-testbed"]),
     ("xtask", &[]),
 ];
 
