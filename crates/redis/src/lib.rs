@@ -3,6 +3,8 @@
 //! * [`RedisConfig`], [`Redis`]: the connection: one server, Sentinel or Cluster, TLS, ACL user, key
 //!   prefix, deadlines and bounds.
 //! * [`RedisTokenStore`]: tokens, sealed, and the leases by which one replica refreshes for all.
+//! * [`RedisBus`]: what one replica forgets, all forget.
+//! * [`RedisQuota`]: so many calls for each principal, over all replicas.
 //!
 //! The client below is the crate `redis` 1.x rather than `fred` 10: it is released monthly (fred:
 //! last in early 2025) and takes a stream of our making, so that TLS runs on the provider that this
@@ -12,9 +14,13 @@
 mod config;
 mod connection;
 mod error;
+mod invalidation;
+mod quota;
 mod store;
 
 pub use config::RedisConfig;
 pub use connection::Redis;
 pub use error::{RedisError, RedisErrorKind};
+pub use invalidation::RedisBus;
+pub use quota::RedisQuota;
 pub use store::RedisTokenStore;

@@ -72,9 +72,10 @@ impl RedisQuota {
         let key = self.redis.key("quota", &place);
         let arguments = [&each, &burst, &wanted, &owed].map(|it| it.as_bytes());
         // Taken twice is not the same as taken once.
+        let keys = [&*key];
         let answer = self
             .redis
-            .call(&self.take, &[&key], &arguments, Repeat::Never);
+            .call(&self.take, &keys, &arguments, Repeat::Never);
         let (calls, wait): (u32, u64) = answer.await?;
         Ok(Grant::new(calls, Duration::from_micros(wait)))
     }
