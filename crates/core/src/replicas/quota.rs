@@ -32,7 +32,7 @@ pub struct QuotaRequest<'a> {
     pub calls: NonZeroU32,
     /// The time. Each call's part of it is at least a microsecond.
     pub per: Duration,
-    /// How many are wanted; fewer may be given.
+    /// How many are wanted; fewer may be given. None, where only whether somebody answers matters.
     pub wanted: u32,
     /// How many were let through before anybody was asked: they are counted whether there is room
     /// for them or not, before any is given.

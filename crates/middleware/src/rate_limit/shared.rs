@@ -19,11 +19,14 @@ use super::SWEEP_AT;
 /// How long a call waits for the carrier's answer.
 const ANSWER_WITHIN: Duration = Duration::from_millis(50);
 
-/// How long a carrier that failed is left alone.
+/// How long an errand may take that no call waits for: a connection may have to be made.
+const IN_THE_BACKGROUND: Duration = Duration::from_secs(2);
+
+/// How long a carrier that has just been tried is left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
-/// Blocks are fetched for so many principals at the same time.
-const MOST_FETCHES: usize = 256;
+/// So many errands are run at the same time.
+const MOST_ERRANDS: usize = 256;
 
 /// What happens to calls while the carrier of a shared limit cannot be asked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -89,7 +92,8 @@ impl SharedLimit {
         self
     }
 
-    /// How long a call waits for the carrier before it counts as away. Default 50 ms.
+    /// How long a call waits for the carrier, which counts as away then. Default 50 ms. Whether it is
+    /// back is found out in the background, once a second; no call waits for that.
     pub fn answer_within(mut self, time: Duration) -> Self {
         self.answer_within = time;
         self
@@ -107,11 +111,20 @@ impl fmt::Debug for SharedLimit {
     }
 }
 
-/// A shared limit at work. Owns the fetches, which end with it.
+/// A shared limit at work. Owns the errands, which end with it.
 #[derive(Debug)]
 pub(super) struct Shared {
     counted: Arc<Counted>,
-    fetches: Mutex<JoinSet<()>>,
+    errands: Mutex<JoinSet<()>>,
+}
+
+/// What is done behind the back of calls.
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    /// Fetches a block, and tells of calls that were not counted.
+    Fetch { owed: u32 },
+    /// Finds out whether the carrier is there.
+    Probe,
 }
 
 #[derive(Debug)]
@@ -124,7 +137,7 @@ struct Counted {
     hold: Duration,
     hands: Mutex<HashMap<Principal, Hand>>,
     sweep_at: AtomicUsize,
-    /// The carrier failed last time, and is left alone until then.
+    /// The carrier failed last time; from then on somebody may try again.
     failed: Mutex<Option<Instant>>,
 }
 
@@ -138,14 +151,6 @@ struct Hand {
     /// The carrier has said that there is none before.
     none_before: Option<Instant>,
     fetching_until: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    There,
-    /// It failed, and the one who asked this tries again.
-    TriedAgain,
-    LeftAlone,
 }
 
 /// May a call be made?
@@ -178,15 +183,15 @@ impl Shared {
                 sweep_at: AtomicUsize::new(SWEEP_AT),
                 failed: Mutex::default(),
             }),
-            fetches: Mutex::default(),
+            errands: Mutex::default(),
         }
     }
 
     /// What can be told without asking.
     pub(super) fn look(&self, principal: &Principal) -> Verdict {
-        let (verdict, owed) = self.counted.look(principal, Instant::now());
-        if let Some(owed) = owed {
-            self.fetch(principal, owed);
+        let (verdict, errand) = self.counted.look(principal, Instant::now());
+        if let Some(errand) = errand {
+            self.run(principal, errand);
         }
         verdict
     }
@@ -194,9 +199,9 @@ impl Shared {
     /// What the carrier says.
     pub(super) async fn ask(&self, principal: &Principal) -> Verdict {
         let counted = &*self.counted;
-        let grant = counted.take(principal, 1, 0).await;
+        let within = counted.limit.answer_within;
+        let grant = counted.take(principal, 1, 0, within).await;
         let now = Instant::now();
-        counted.heard(&grant, now);
         match grant {
             Ok(grant) if grant.calls > 0 => Verdict::Yes,
             Ok(grant) => {
@@ -204,51 +209,41 @@ impl Shared {
                 counted.with_hand(principal, now, |hand| hand.none_before = none_before);
                 Verdict::Over(grant.wait)
             }
-            Err(_) => counted.alone(),
+            Err(error) => {
+                counted.is_away(&error, now);
+                if counted.may_try(now) == Some(true) {
+                    self.run(principal, Errand::Probe);
+                }
+                counted.alone()
+            }
         }
     }
 
-    /// Fetches a block for a principal behind its back.
-    fn fetch(&self, principal: &Principal, owed: u32) {
-        let (counted, principal) = (Arc::clone(&self.counted), principal.clone());
-        let whose = principal.clone();
-        let fetch = async move {
-            let grant = counted.take(&principal, counted.block, owed).await;
-            let now = Instant::now();
-            counted.heard(&grant, now);
-            counted.with_hand(&principal, now, |hand| {
-                hand.fetching_until = None;
-                // Lost with the answer at the worst: it must not count against the user for long.
-                hand.owed = hand.owed.saturating_sub(owed);
-                let Ok(grant) = grant else { return };
-                if grant.calls > 0 {
-                    hand.calls = hand
-                        .calls
-                        .saturating_add(grant.calls)
-                        .min(counted.block * 2);
-                    hand.good_until = now.checked_add(counted.hold);
-                } else {
-                    hand.none_before = now.checked_add(grant.wait);
-                }
-            });
+    fn run(&self, principal: &Principal, errand: Errand) {
+        let (counted, whose) = (Arc::clone(&self.counted), principal.clone());
+        let work = async move {
+            match errand {
+                Errand::Fetch { owed } => counted.fetch(&whose, owed).await,
+                Errand::Probe => counted.probe(&whose).await,
+            }
         };
         if let Ok(runtime) = Handle::try_current() {
-            let mut fetches = self.fetches.lock();
-            while fetches.try_join_next().is_some() {}
-            if fetches.len() < MOST_FETCHES {
-                fetches.spawn_on(fetch, &runtime);
+            let mut errands = self.errands.lock();
+            while errands.try_join_next().is_some() {}
+            if errands.len() < MOST_ERRANDS {
+                errands.spawn_on(work, &runtime);
                 return;
             }
         }
         // What is owed stays so until somebody can be told.
         let none = |hand: &mut Hand| hand.fetching_until = None;
-        self.counted.with_hand(&whose, Instant::now(), none);
+        self.counted.with_hand(principal, Instant::now(), none);
     }
 }
 
 impl Counted {
-    /// The verdict, and what is owed where a block is to be fetched.
-    fn look(&self, principal: &Principal, now: Instant) -> (Verdict, Option<u32>) {
+    /// The verdict, and what is to be done besides.
+    fn look(&self, principal: &Principal, now: Instant) -> (Verdict, Option<Errand>) {
         self.with_hand(principal, now, |hand| {
             if hand.good_until.is_none_or(|end| end <= now) {
                 hand.calls = 0;
@@ -257,45 +252,77 @@ impl Counted {
             if hand.calls > 0 {
                 hand.calls -= 1;
                 let few = hand.calls <= self.block / 2 && known_empty.is_none();
-                let fetches = few && !hand.is_fetching(now) && self.state(now) != State::LeftAlone;
-                return (Verdict::Yes, fetches.then(|| self.begin_fetch(hand, now)));
+                let fetches = few && !hand.is_fetching(now) && self.failed.lock().is_none();
+                return (Verdict::Yes, fetches.then(|| begin_fetch(hand, now)));
             }
             if let Some(at) = known_empty {
                 return (Verdict::Over(at.saturating_duration_since(now)), None);
             }
-            let ahead = !self.limit.exact && !hand.is_fetching(now);
-            match self.state(now) {
-                State::LeftAlone => (self.alone(), None),
-                State::There if ahead && hand.owed == 0 => {
-                    hand.owed = 1;
-                    (Verdict::Yes, Some(self.begin_fetch(hand, now)))
-                }
-                // What is made in this time is not counted elsewhere.
-                State::TriedAgain if ahead && self.limit.away == WhenAway::Allow => {
-                    (Verdict::Alone, Some(self.begin_fetch(hand, now)))
-                }
-                State::There | State::TriedAgain => (Verdict::Ask, None),
+            if let Some(try_again) = self.may_try(now) {
+                return (self.alone(), try_again.then_some(Errand::Probe));
             }
+            if !self.limit.exact && !hand.is_fetching(now) && hand.owed == 0 {
+                hand.owed = 1;
+                return (Verdict::Yes, Some(begin_fetch(hand, now)));
+            }
+            (Verdict::Ask, None)
         })
     }
 
-    fn begin_fetch(&self, hand: &mut Hand, now: Instant) -> u32 {
-        // Whatever becomes of it, it is not waited for longer.
-        hand.fetching_until = now.checked_add(self.limit.answer_within * 2);
-        hand.owed
+    async fn fetch(&self, principal: &Principal, owed: u32) {
+        let within = IN_THE_BACKGROUND;
+        let grant = self.take(principal, self.block, owed, within).await;
+        let now = Instant::now();
+        if let Err(error) = &grant {
+            self.is_away(error, now);
+        }
+        self.with_hand(principal, now, |hand| {
+            hand.fetching_until = None;
+            // Perhaps lost with the answer, which is better than counted twice.
+            hand.owed = hand.owed.saturating_sub(owed);
+            match grant {
+                Ok(grant) if grant.calls > 0 => {
+                    hand.calls = hand.calls.saturating_add(grant.calls).min(self.block * 2);
+                    hand.good_until = now.checked_add(self.hold);
+                }
+                Ok(grant) => hand.none_before = now.checked_add(grant.wait),
+                Err(_) => {}
+            }
+        });
     }
 
-    /// Whether the carrier is there. Of those who come when it is time to try again, one does.
-    fn state(&self, now: Instant) -> State {
-        let mut failed = self.failed.lock();
-        match *failed {
-            None => State::There,
-            Some(until) if now < until => State::LeftAlone,
-            Some(_) => {
-                *failed = now.checked_add(LEFT_ALONE);
-                State::TriedAgain
+    async fn probe(&self, principal: &Principal) {
+        let began = Instant::now();
+        let answer = self.take(principal, 0, 0, IN_THE_BACKGROUND).await;
+        let now = Instant::now();
+        let soon = now.saturating_duration_since(began) <= self.limit.answer_within;
+        match answer {
+            Ok(_) if soon => {
+                *self.failed.lock() = None;
+                tracing::info!(limit = self.limit.name, "shared_limit_back");
             }
+            // It may have been a matter of connecting: the next one will tell.
+            Ok(_) => *self.failed.lock() = Some(now),
+            Err(_) => {}
         }
+    }
+
+    fn is_away(&self, error: &QuotaError, now: Instant) {
+        let mut failed = self.failed.lock();
+        if failed.is_none() {
+            *failed = Some(now);
+            tracing::warn!(limit = self.limit.name, %error, "shared_limit_away");
+        }
+    }
+
+    /// Whether the carrier failed, and then whether the one who asks this is to try again.
+    fn may_try(&self, now: Instant) -> Option<bool> {
+        let mut failed = self.failed.lock();
+        let due = (*failed)? <= now;
+        if due {
+            *failed = now.checked_add(LEFT_ALONE);
+        }
+        Some(due)
     }
 
     fn alone(&self) -> Verdict {
@@ -305,30 +332,18 @@ impl Counted {
         }
     }
 
-    async fn take(&self, who: &Principal, wanted: u32, owed: u32) -> Result<Grant, QuotaError> {
+    async fn take(
+        &self,
+        who: &Principal,
+        wanted: u32,
+        owed: u32,
+        within: Duration,
+    ) -> Result<Grant, QuotaError> {
         let who = PrincipalTag::of(who);
         let request = QuotaRequest::new(&self.limit.name, who, self.calls, self.per);
         let taking = self.limit.quota.take(request.wanting(wanted).owing(owed));
-        let taken = tokio::time::timeout(self.limit.answer_within, taking).await;
+        let taken = tokio::time::timeout(within, taking).await;
         taken.unwrap_or_else(|_| Err(QuotaError::late()))
-    }
-
-    /// Remembers whether the carrier is there.
-    fn heard(&self, grant: &Result<Grant, QuotaError>, now: Instant) {
-        let until = grant
-            .as_ref()
-            .err()
-            .and_then(|_| now.checked_add(LEFT_ALONE));
-        let before = std::mem::replace(&mut *self.failed.lock(), until);
-        match grant {
-            Err(error) if before.is_none() => {
-                tracing::warn!(limit = self.limit.name, %error, "shared_limit_away");
-            }
-            Ok(_) if before.is_some() => {
-                tracing::info!(limit = self.limit.name, "shared_limit_back");
-            }
-            _ => {}
-        }
     }
 
     fn with_hand<T>(
@@ -349,6 +364,12 @@ impl Counted {
             None => work(hands.entry(principal.clone()).or_default()),
         }
     }
+}
+
+/// Whatever becomes of it, it is not waited for longer than it may take.
+fn begin_fetch(hand: &mut Hand, now: Instant) -> Errand {
+    hand.fetching_until = now.checked_add(IN_THE_BACKGROUND);
+    Errand::Fetch { owed: hand.owed }
 }
 
 impl Hand {

@@ -156,7 +156,7 @@ async fn nobody_counts_and_calls_go_on_or_do_not() {
         assert!(made <= if exact { 0 } else { 3 }, "{made} calls");
         let denied = closed.tools[0].call(()).await.unwrap_err();
         assert!(denied.to_string().contains("nobody counts"), "{denied}");
-        // It recovers by itself.
+        // It recovers by itself, and no call waits for that.
         closed.break_it(false);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(closed.flood().await >= 7);
@@ -165,13 +165,24 @@ async fn nobody_counts_and_calls_go_on_or_do_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_carrier_holds_a_call_up_for_its_time_only() {
-    let replicas = three(10, WhenAway::Allow, SharedLimit::exact);
+    let replicas = three(100, WhenAway::Allow, SharedLimit::exact);
     *replicas.counter.late.lock() = Duration::from_secs(30);
     let began = Instant::now();
     for _ in 0..10 {
         replicas.tools[0].call(()).await.unwrap();
     }
     assert_eq!(began.elapsed(), Duration::from_millis(50));
+    // One that had to be connected to is there once it has been.
+    *replicas.counter.late.lock() = Duration::from_millis(400);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(replicas.tools[0].call(()).await.is_ok());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    *replicas.counter.late.lock() = Duration::ZERO;
+    replicas.asked();
+    assert!(replicas.tools[0].call(()).await.is_ok());
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(replicas.tools[0].call(()).await.is_ok());
+    assert_eq!(replicas.asked(), 2);
 }
 
 #[tokio::test(start_paused = true)]
