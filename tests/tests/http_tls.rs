@@ -19,6 +19,7 @@ use rcgen::{
     date_time_ymd,
 };
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -218,7 +219,7 @@ async fn a_server_that_speaks_no_tls_is_a_tls_error() {
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"SSH-2.0-x\r\n").await;
+            let _ = stream.write_all(b"SSH-2.0-x\r\n").await;
         }
     });
     let server = HttpServer::builder(format!("https://localhost:{port}/mcp"))
@@ -261,7 +262,6 @@ async fn a_client_certificate_is_shown_to_who_asks() {
 
 /// A proxy that tunnels, and what was said to it.
 async fn tunnelling_proxy() -> (String, Arc<Mutex<Vec<String>>>, JoinSet<()>) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let requests = Arc::new(Mutex::new(Vec::new()));
@@ -323,9 +323,22 @@ async fn b12_a_proxy_that_was_asked_for_tunnels_and_learns_no_credentials() {
     );
 }
 
-#[tokio::test]
-async fn a_stream_that_the_server_refused_is_asked_again() {
-    let authority = Authority::new();
+/// What an HTTP/2 server does with the first call that it sees.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum First {
+    /// Resets its stream: it did nothing.
+    Refuses,
+    /// Says goodbye and that its stream does not count: it did nothing.
+    LeavesOut,
+    /// Says goodbye, counts its stream, and is gone.
+    Takes,
+}
+
+/// A server that answers calls, but for the first one. Gives its URL, and how many calls came.
+async fn odd_at_first(
+    authority: &Authority,
+    first: First,
+) -> (String, Arc<Mutex<u32>>, JoinSet<()>) {
     let issued = authority.issue("localhost", |_| {});
     let provider = Arc::new(ring::default_provider());
     let key = PrivatePkcs8KeyDer::from(issued.key.serialize_der());
@@ -346,49 +359,132 @@ async fn a_stream_that_the_server_refused_is_asked_again() {
     let counted = Arc::clone(&calls);
     let mut serving = JoinSet::new();
     serving.spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let stream = acceptor.accept(stream).await.unwrap();
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        let mut refused = false;
-        let mut answers = JoinSet::new();
-        while let Some(Ok((request, mut respond))) = connection.accept().await {
-            if request.headers()["mcp-method"] == "tools/call" {
-                *counted.lock().unwrap() += 1;
-                if !std::mem::replace(&mut refused, true) {
-                    respond.send_reset(h2::Reason::REFUSED_STREAM);
-                    continue;
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
+            connections.spawn(async move {
+                let stream = acceptor.accept(stream).await.unwrap();
+                let is_first = *counted.lock().unwrap() == 0;
+                if is_first && first != First::Refuses {
+                    return goodbye(stream, first, &counted).await;
                 }
-            }
-            answers.spawn(async move {
-                let mut body = request.into_body();
-                let mut text = Vec::new();
-                while let Some(Ok(part)) = body.data().await {
-                    text.extend_from_slice(&part);
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut answers = JoinSet::new();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    let before = *counted.lock().unwrap();
+                    *counted.lock().unwrap() += 1;
+                    if before == 0 {
+                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        continue;
+                    }
+                    answers.spawn(async move {
+                        let mut body = request.into_body();
+                        let mut text = Vec::new();
+                        while let Some(Ok(part)) = body.data().await {
+                            text.extend_from_slice(&part);
+                        }
+                        let asked: Value = serde_json::from_slice(&text).unwrap();
+                        let result = json!({"content": [{"type": "text", "text": "taken"}]});
+                        let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
+                        let head = Response::builder().header("content-type", "application/json");
+                        let mut sending = respond
+                            .send_response(head.body(()).unwrap(), false)
+                            .unwrap();
+                        sending
+                            .send_data(Bytes::from(answer.to_string()), true)
+                            .unwrap();
+                    });
                 }
-                let asked: Value = serde_json::from_slice(&text).unwrap();
-                let result = json!({"content": [{"type": "text", "text": "taken"}]});
-                let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
-                let head = Response::builder().header("content-type", "application/json");
-                let mut sending = respond
-                    .send_response(head.body(()).unwrap(), false)
-                    .unwrap();
-                sending
-                    .send_data(Bytes::from(answer.to_string()), true)
-                    .unwrap();
             });
         }
     });
-    let server = HttpServer::builder(&url)
-        .client(believing(&authority))
-        .protocol(Some(mcp_core::ProtocolVersion::V2026_07_28))
-        .build()
+    (url, calls, serving)
+}
+
+/// Reads a call, frame by frame, and ends the connection with words that echo what it was sent.
+async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    first: First,
+    counted: &Mutex<u32>,
+) {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).await.unwrap();
+    // SETTINGS, empty.
+    stream
+        .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
+        .await
         .unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut rest = vec![0; length.try_into().unwrap()];
+        stream.read_exact(&mut rest).await.unwrap();
+        // DATA that ends its stream: the call is here.
+        if head[3] == 0 && head[4] & 1 == 1 {
+            break;
+        }
+    }
+    *counted.lock().unwrap() += 1;
+    let last: u32 = match first {
+        First::Takes => 1,
+        _ => 0,
+    };
+    let words = b"no test-token-canary here";
+    let length = u8::try_from(words.len() + 8).unwrap();
+    let mut frame = vec![0, 0, length, 7, 0, 0, 0, 0, 0];
+    frame.extend_from_slice(&last.to_be_bytes());
+    frame.extend_from_slice(&0_u32.to_be_bytes());
+    frame.extend_from_slice(words);
+    stream.write_all(&frame).await.unwrap();
+    let _ = stream.shutdown().await;
+    // Until the client has gone too.
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+}
+
+async fn call_at(url: &str, authority: &Authority) -> Result<String, Error> {
+    let token = mcp_core::auth::Bearer::new("test-token-canary").unwrap();
+    let server = HttpServer::builder(url)
+        .client(believing(authority))
+        .credentials(Arc::new(token))
+        .protocol(Some(mcp_core::ProtocolVersion::V2026_07_28))
+        .build()?;
     let tool =
         mcp_core::ToolDefinition::from_parts("echo", "", &json!({"type": "object"})).unwrap();
     let arguments = serde_json::Map::new();
     let context = CallContext::default().with_timeout(Duration::from_secs(10));
     let call = mcp_core::ToolCall::new(&tool, &arguments);
-    let output = server.call_tool(call, &context).await.unwrap();
-    assert_eq!(output.text(), "taken");
-    assert_eq!(*calls.lock().unwrap(), 2);
+    let output = server.call_tool(call, &context).await?;
+    Ok(output.text().to_owned())
+}
+
+#[tokio::test]
+async fn a_call_that_the_server_left_alone_is_sent_again() {
+    let authority = Authority::new();
+    for first in [First::Refuses, First::LeavesOut] {
+        let (url, calls, _serving) = odd_at_first(&authority, first).await;
+        assert_eq!(
+            call_at(&url, &authority).await.unwrap(),
+            "taken",
+            "{first:?}"
+        );
+        assert_eq!(*calls.lock().unwrap(), 2, "{first:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_the_server_may_have_taken_is_not_and_its_goodbye_is_not_repeated() {
+    let authority = Authority::new();
+    let (url, calls, _serving) = odd_at_first(&authority, First::Takes).await;
+    let error = call_at(&url, &authority).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(*calls.lock().unwrap(), 1);
+    let mut shown = format!("{error:?}");
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        shown = format!("{shown} {error} {error:?}");
+        cause = error.source();
+    }
+    assert!(!shown.contains("canary"), "{shown}");
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use mcp_core::auth::Principal;
+use mcp_core::auth::{Credentials, Principal};
 use mcp_core::{CallContext, Error};
 use rmcp::model::{ClientJsonRpcMessage, GetExtensions as _, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sse_stream::Sse;
 
 use crate::client::HttpResponse;
-use crate::server::{Answered, Exchange, Fault, HttpServer, headers};
+use crate::server::{Answered, Exchange, Fault, HttpServer, Sent, SessionKey, headers};
 
 type Failed = StreamableHttpError<Error>;
 
@@ -62,17 +62,17 @@ impl RmcpClient {
         body: Bytes,
         principal: &Principal,
         tool: Option<&str>,
+        session: Option<&SessionKey>,
         write: impl Fn(&mut HeaderMap),
     ) -> Result<Answered, Failed> {
         let inner = self.server.inner();
         let context = CallContext::new(principal.clone());
         let exchange = Exchange {
             repeatable: method != Method::POST,
-            method,
-            url: self.server.url(),
             body,
             tool,
-            context: &context,
+            session,
+            ..Exchange::new(method, self.server.url(), &context)
         };
         let sent = inner.exchange(&exchange, |map| {
             write(map);
@@ -84,6 +84,18 @@ impl RmcpClient {
             .bound(limit, "waiting for an answer", sent)
             .await
             .map_err(|error| StreamableHttpError::Client(error.at_server(&inner.id)))
+    }
+
+    fn sent<'s>(
+        &'s self,
+        credentials: &'s Credentials,
+        session: Option<&'s SessionKey>,
+    ) -> Sent<'s> {
+        Sent {
+            credentials,
+            session,
+            url: self.server.url(),
+        }
     }
 
     fn events(
@@ -137,15 +149,16 @@ impl StreamableHttpClient for RmcpClient {
         };
         let principal = own.unwrap_or(&self.principal);
         let tool = asked.tool.as_deref();
+        let session = session_id.as_deref().and_then(SessionKey::foreign);
+        let (session, body) = (session.as_ref(), Bytes::from(body));
         let answered = self
-            .send(Method::POST, Bytes::from(body), principal, tool, |map| {
+            .send(Method::POST, body, principal, tool, session, |map| {
                 map.insert(header::CONTENT_TYPE, headers::JSON.clone());
                 map.insert(header::ACCEPT, headers::EITHER.clone());
-                own_headers(map, &custom_headers, session_id.as_deref());
+                own_headers(map, &custom_headers);
             })
             .await?;
-        self.answer(&asked, answered, session_id.is_some(), &limits)
-            .await
+        self.answer(&asked, answered, session, &limits).await
     }
 
     async fn delete_session(
@@ -155,17 +168,27 @@ impl StreamableHttpClient for RmcpClient {
         _: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Failed> {
-        let write = |map: &mut HeaderMap| own_headers(map, &custom_headers, Some(&session_id));
+        let write = |map: &mut HeaderMap| own_headers(map, &custom_headers);
         let nothing = Bytes::new();
+        let session = SessionKey::foreign(&session_id);
+        let session = session.as_ref();
         let answered = self
-            .send(Method::DELETE, nothing, &self.principal, None, write)
+            .send(
+                Method::DELETE,
+                nothing,
+                &self.principal,
+                None,
+                session,
+                write,
+            )
             .await?;
         let status = answered.response.status();
         if status.is_success() || status == StatusCode::METHOD_NOT_ALLOWED {
             return Ok(());
         }
         let inner = self.server.inner();
-        let fault = inner.refused(0, answered.response, &answered.sent).await;
+        let Answered { response, sent } = answered;
+        let fault = inner.refused(0, response, self.sent(&sent, session)).await;
         Err(client(fault.into_error()))
     }
 
@@ -199,16 +222,26 @@ impl StreamableHttpClient for RmcpClient {
         max_sse_event_size: usize,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failed> {
         let last_id = last_event_id.and_then(|id| HeaderValue::from_str(&id).ok());
+        let session = session_id.as_deref().and_then(SessionKey::foreign);
+        let (session, nothing) = (session.as_ref(), Bytes::new());
         let answered = self
-            .send(Method::GET, Bytes::new(), &self.principal, None, |map| {
-                map.insert(header::ACCEPT, headers::EVENTS.clone());
-                if let Some(last_id) = &last_id {
-                    map.insert(headers::LAST_EVENT_ID.clone(), last_id.clone());
-                }
-                own_headers(map, &custom_headers, session_id.as_deref());
-            })
+            .send(
+                Method::GET,
+                nothing,
+                &self.principal,
+                None,
+                session,
+                |map| {
+                    map.insert(header::ACCEPT, headers::EVENTS.clone());
+                    if let Some(last_id) = &last_id {
+                        map.insert(headers::LAST_EVENT_ID.clone(), last_id.clone());
+                    }
+                    own_headers(map, &custom_headers);
+                },
+            )
             .await?;
-        let response = answered.response;
+        let Answered { response, sent } = answered;
+        let sent = self.sent(&sent, session);
         match response.status() {
             StatusCode::METHOD_NOT_ALLOWED => Err(StreamableHttpError::ServerDoesNotSupportSse),
             StatusCode::NOT_FOUND if session_id.is_some() => {
@@ -217,10 +250,10 @@ impl StreamableHttpClient for RmcpClient {
             status if status.is_success() && response.is("text/event-stream") => {
                 Ok(self.events(response, max_sse_event_size))
             }
-            status if status.is_success() => Err(content_type(&response)),
+            status if status.is_success() => Err(content_type(&response, sent)),
             _ => {
                 let inner = self.server.inner();
-                let fault = inner.refused(0, response, &answered.sent).await;
+                let fault = inner.refused(0, response, sent).await;
                 Err(client(fault.into_error()))
             }
         }
@@ -232,7 +265,7 @@ impl RmcpClient {
         &self,
         asked: &Asked,
         answered: Answered,
-        in_session: bool,
+        session: Option<&SessionKey>,
         limits: &StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failed> {
         let inner = self.server.inner();
@@ -243,8 +276,9 @@ impl RmcpClient {
         }
         let session_id = response.header(&headers::MCP_SESSION_ID).map(str::to_owned);
         if !status.is_success() {
-            let fault = inner.refused(asked.number(), response, &sent).await;
-            if in_session && fault.is_session_loss() {
+            let sent = self.sent(&sent, session);
+            let fault = inner.refused(asked.number(), response, sent).await;
+            if session.is_some() && fault.is_session_loss() {
                 return Err(StreamableHttpError::SessionExpired);
             }
             let error = match fault {
@@ -274,7 +308,7 @@ impl RmcpClient {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
         if !response.is("application/json") {
-            return Err(content_type(&response));
+            return Err(content_type(&response, self.sent(&sent, session)));
         }
         let limit = inner.limits.body_bytes.min(limits.max_json_response_size);
         let body = response.bytes(limit).await.map_err(client)?;
@@ -331,20 +365,12 @@ impl Asked {
     }
 }
 
-fn own_headers(
-    map: &mut HeaderMap,
-    custom: &HashMap<HeaderName, HeaderValue>,
-    session_id: Option<&str>,
-) {
+fn own_headers(map: &mut HeaderMap, custom: &HashMap<HeaderName, HeaderValue>) {
     for (name, value) in custom {
         // Credentials come from the provider, and only from there.
         if *name != header::AUTHORIZATION {
             map.insert(name.clone(), value.clone());
         }
-    }
-    if let Some(Ok(mut id)) = session_id.map(HeaderValue::from_str) {
-        id.set_sensitive(true);
-        map.insert(headers::MCP_SESSION_ID.clone(), id);
     }
 }
 
@@ -357,8 +383,10 @@ fn json_response(
     Ok(StreamableHttpPostResponse::Json(message, session_id))
 }
 
-fn content_type(response: &HttpResponse) -> Failed {
-    StreamableHttpError::UnexpectedContentType(response.content_type().map(str::to_owned))
+fn content_type(response: &HttpResponse, sent: Sent<'_>) -> Failed {
+    let given = response.content_type();
+    let shown = given.map(|given| mcp_core::wire::clean(&sent.redact(given), 64));
+    StreamableHttpError::UnexpectedContentType(shown)
 }
 
 fn client(error: Error) -> Failed {

@@ -12,6 +12,7 @@ mod listen;
 mod listing;
 mod retry_after;
 mod rpc;
+mod sent;
 mod session;
 mod shares;
 mod slots;
@@ -47,7 +48,11 @@ use self::era::{Era, Finder};
 pub(crate) use self::exchange::{Answered, Exchange};
 pub(crate) use self::fault::Fault;
 use self::rpc::Rpc;
+#[cfg(feature = "rmcp")]
+pub(crate) use self::sent::Sent;
 use self::session::Session;
+#[cfg(feature = "rmcp")]
+pub(crate) use self::session::SessionKey;
 use self::shares::Shares;
 use self::slots::Slots;
 use self::stateless::Discovery;
@@ -102,7 +107,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: Slots<Session>,
     pub(crate) streams: Slots<Stream>,
     pub(crate) subscriptions: Slots<Subscription>,
-    pub(crate) shares: Shares,
+    pub(crate) shares: Arc<Shares>,
     /// What a server said of itself to everybody.
     pub(crate) shared_discovery: arc_swap::ArcSwapOption<Discovery>,
     /// Set once a server has kept a stream open behind its answer.

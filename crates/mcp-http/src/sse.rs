@@ -21,6 +21,9 @@ pub(crate) struct SseDecoder {
     data: Vec<u8>,
     kind: Vec<u8>,
     last_id: Option<Box<str>>,
+    /// The id of the event that is being read; it counts once the event is whole, or what comes again
+    /// after a reconnection would begin behind an event that nobody got.
+    next_id: NextId,
     retry: Option<Duration>,
     /// Bytes seen of the stream, up to a few: a byte order mark may begin it.
     begun: Begun,
@@ -35,6 +38,16 @@ enum Begun {
     Yes,
 }
 
+/// What an event says of its id.
+#[derive(Debug, Default)]
+enum NextId {
+    /// Nothing: the id is still that of the one before.
+    #[default]
+    Same,
+    /// It is this, or none from here on.
+    Is(Option<Box<str>>),
+}
+
 impl SseDecoder {
     /// A reader of events up to `limit` bytes (`Limits::message_bytes`).
     pub(crate) fn new(limit: usize) -> Self {
@@ -44,6 +57,7 @@ impl SseDecoder {
             data: Vec::new(),
             kind: Vec::new(),
             last_id: None,
+            next_id: NextId::Same,
             retry: None,
             begun: Begun::No,
             after_return: false,
@@ -56,6 +70,7 @@ impl SseDecoder {
     pub(crate) fn restart(&mut self) {
         self.line.clear();
         self.clear_event();
+        self.next_id = NextId::Same;
         self.begun = Begun::No;
         self.after_return = false;
     }
@@ -112,7 +127,7 @@ impl SseDecoder {
         &self.kind
     }
 
-    /// The id of the last event that had one.
+    /// The id of the last whole event that had one.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
@@ -156,6 +171,9 @@ impl SseDecoder {
         }
         if line.is_empty() {
             // An event without data is not dispatched, but its id counts.
+            if let NextId::Is(id) = std::mem::take(&mut self.next_id) {
+                self.last_id = id;
+            }
             self.complete = !self.data.is_empty();
             if !self.complete {
                 self.kind.clear();
@@ -183,7 +201,7 @@ impl SseDecoder {
             }
             b"id" if !value.contains(&0) && value.len() <= MAX_ID_BYTES => {
                 let id = std::str::from_utf8(value).ok();
-                self.last_id = id.filter(|id| !id.is_empty()).map(Into::into);
+                self.next_id = NextId::Is(id.filter(|id| !id.is_empty()).map(Into::into));
             }
             b"retry" => {
                 let digits = std::str::from_utf8(value)
@@ -302,9 +320,14 @@ mod tests {
     #[test]
     fn an_event_that_breaks_off_is_seen() {
         let mut decoder = SseDecoder::new(64);
-        assert!(events(&mut decoder, &[b"data: x\n\ndata: y\n"]).len() == 1);
+        let torn = b"id: 1\ndata: x\n\nid: 2\ndata: y\n";
+        assert!(events(&mut decoder, &[torn]).len() == 1);
         assert!(decoder.is_amid_event());
+        // The second one never came: it is to come again.
+        assert_eq!(decoder.last_id(), Some("1"));
         decoder.restart();
         assert!(!decoder.is_amid_event());
+        assert!(events(&mut decoder, &[b"data: y\n\n"]).len() == 1);
+        assert_eq!(decoder.last_id(), Some("1"));
     }
 }

@@ -17,5 +17,7 @@ mod harness;
 mod messages;
 mod offers;
 mod old_streams;
+mod questions;
+mod sessions;
 mod telemetry;
 mod time;

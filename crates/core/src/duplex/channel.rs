@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use crate::auth::MaybeReady;
 use crate::{CallContext, Error, Transport};
@@ -20,7 +20,7 @@ pub trait Channel: Debug + Send + Sync {
     /// `message` is one JSON object without line breaks. Ready means that it is on its way: it need
     /// not have arrived. The future is dropped when the caller gives up *or when the answer is
     /// already there*; a message that has begun must then still go out whole or not at all. A channel
-    /// that waits for other people while it sends calls [`Outgoing::begin`] once the message leaves:
+    /// that waits for other people while it sends sets [`Outgoing::under_way`] once the message leaves:
     /// a request that is given up before is not cancelled at the peer, which never heard of it. A
     /// channel that sends credentials notes them with
     /// [`CallContext::record_attempt`](crate::CallContext::record_attempt) when `about.tool` is set.
@@ -60,7 +60,7 @@ pub struct Outgoing<'a> {
     /// For whom and until when.
     pub context: &'a CallContext,
     /// Whether the peer may have got some of it.
-    begun: Option<&'a AtomicBool>,
+    under_way: Option<&'a AtomicBool>,
 }
 
 impl<'a> Outgoing<'a> {
@@ -69,19 +69,18 @@ impl<'a> Outgoing<'a> {
             method,
             tool: None,
             context,
-            begun: None,
+            under_way: None,
         }
     }
 
-    pub(super) fn telling(mut self, begun: &'a AtomicBool) -> Self {
-        self.begun = Some(begun);
+    pub(super) fn telling(mut self, under_way: &'a AtomicBool) -> Self {
+        self.under_way = Some(under_way);
         self
     }
 
-    /// Says that the message leaves now. For channels that waited before, for credentials say.
-    pub fn begin(&self) {
-        if let Some(begun) = self.begun {
-            begun.store(true, Ordering::Relaxed);
-        }
+    /// Told whether the peer may have got some of the message. For channels that wait before they
+    /// send, for credentials say; when sending is over it is set anyway.
+    pub fn under_way(&self) -> Option<&'a AtomicBool> {
+        self.under_way
     }
 }

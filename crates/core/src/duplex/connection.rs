@@ -13,7 +13,7 @@ use super::negotiation::Negotiated;
 use super::requests::Requests;
 use super::{Channel, InputHandler, Offer, Outgoing};
 use crate::wire::{ClientIdentity, RequestMeta, RpcError, clean, encode_request};
-use crate::{CallContext, Error, Failure, Limits, ProtocolVersion, ServerInfo};
+use crate::{CallContext, Error, ErrorKind, Failure, Limits, ProtocolVersion, ServerInfo};
 
 /// MCP with one peer over one [`Channel`].
 #[derive(Debug)]
@@ -210,22 +210,25 @@ impl Duplex {
         cancellable: bool,
         params: impl FnOnce(u64) -> P,
     ) -> Result<Answer, Error> {
-        let begun = AtomicBool::new(false);
+        let under_way = AtomicBool::new(false);
         let mut waiter = waiter;
         let message = encode_request(waiter.id(), about.method, &params(waiter.id()))?;
         if cancellable {
-            waiter.cancel_through(&*self.channel, &begun);
+            waiter.cancel_through(&*self.channel, &under_way);
         }
-        match self.channel.send(message, about.telling(&begun)).now() {
-            Ok(sent) => sent?,
+        let sent = match self.channel.send(message, about.telling(&under_way)).now() {
+            Ok(sent) => sent,
             // The answer may come on its own way before sending is known to be over.
             Err(sending) => tokio::select! {
                 biased;
                 answer = waiter.answer() => return Ok(answer),
-                sent = sending => sent?,
+                sent = sending => sent,
             },
-        }
-        begun.store(true, Ordering::Relaxed);
+        };
+        let maybe_there = |error: &Error| error.kind() == ErrorKind::OutcomeUnknown;
+        let is_there = sent.as_ref().err().is_none_or(maybe_there);
+        under_way.store(is_there, Ordering::Relaxed);
+        sent?;
         Ok(waiter.answer().await)
     }
 

@@ -229,10 +229,10 @@ impl<'a> Waiter<'a> {
         self.id
     }
 
-    /// From now on dropping tells the server that nobody waits any more, if the request has begun to
-    /// reach it.
-    pub(super) fn cancel_through(&mut self, channel: &'a dyn Channel, begun: &'a AtomicBool) {
-        self.cancel = Some((channel, begun));
+    /// From now on dropping tells the server that nobody waits any more, if the request is on its way
+    /// then.
+    pub(super) fn cancel_through(&mut self, channel: &'a dyn Channel, under_way: &'a AtomicBool) {
+        self.cancel = Some((channel, under_way));
     }
 
     pub(super) async fn answer(&mut self) -> Answer {
@@ -253,7 +253,7 @@ impl Drop for Waiter<'_> {
         }
         let waiting = self.correlator.state().take(self.id).is_some();
         // What was not sent cannot be cancelled (2025-11-25, basic/utilities/cancellation).
-        let sent = |(_, begun): &(_, &AtomicBool)| begun.load(Ordering::Relaxed);
+        let sent = |(_, under_way): &(_, &AtomicBool)| under_way.load(Ordering::Relaxed);
         let Some((channel, _)) = self.cancel.filter(|cancel| waiting && sent(cancel)) else {
             return;
         };

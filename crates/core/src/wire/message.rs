@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::auth::Credentials;
 use crate::{Error, Failure};
 
 /// One JSON-RPC message, borrowed from the bytes it came in.
@@ -73,11 +72,16 @@ impl RpcError<'_> {
         )
     }
 
-    /// The error for the caller, with the server's words redacted of what was sent and cut.
-    pub fn into_error(self, sent: &Credentials, snippet_bytes: usize) -> Error {
-        let mut message = clean(&sent.redact(&self.message), snippet_bytes);
+    /// The error for the caller, with the server's words cut, and before that redacted of what was
+    /// sent, which is what `redact` does.
+    pub fn into_error(
+        self,
+        redact: impl for<'t> Fn(&'t str) -> Cow<'t, str>,
+        snippet_bytes: usize,
+    ) -> Error {
+        let mut message = clean(&redact(&self.message), snippet_bytes);
         if let Some(missing) = self.missing_capabilities() {
-            let missing = clean(&sent.redact(&missing), snippet_bytes);
+            let missing = clean(&redact(&missing), snippet_bytes);
             message.push_str("; the client would have to declare ");
             message.push_str(&missing);
         }
@@ -278,14 +282,14 @@ mod tests {
 
     #[test]
     fn the_servers_words_are_cleaned() {
-        let sent = Credentials::bearer("canary-token").unwrap();
+        let sent = crate::auth::Credentials::bearer("canary-token").unwrap();
         let words = "no: canary-token \u{1b}[31m".to_owned() + &"x".repeat(100);
         let error = RpcError {
             code: -32000,
             message: words.into(),
             data: None,
         };
-        let shown = error.into_error(&sent, 32).to_string();
+        let shown = error.into_error(|text| sent.redact(text), 32).to_string();
         assert!(
             !shown.contains("canary") && !shown.contains('\u{1b}'),
             "{shown}"

@@ -37,7 +37,7 @@ impl SendError {
     }
 
     /// Whether the server said that it left the request alone, and takes it when it is sent again
-    /// (`REFUSED_STREAM`, RFC 9113, section 8.7).
+    /// (`REFUSED_STREAM`, or a `GOAWAY` that does not count it; RFC 9113, section 8.7).
     pub fn is_unprocessed(&self) -> bool {
         self.unprocessed
     }
@@ -47,20 +47,24 @@ impl SendError {
         self.error
     }
 
-    pub(crate) fn from_hyper(url: &HttpUrl, error: hyper_util::client::legacy::Error) -> Self {
+    pub(crate) fn from_hyper(url: &HttpUrl, error: &hyper_util::client::legacy::Error) -> Self {
         let peer = || url.peer().to_owned();
-        if let Some(failure) = find::<ConnectFailure>(&error) {
+        if let Some(failure) = find::<ConnectFailure>(error) {
             return Self::refused(failure.at(url));
         }
-        let unprocessed = find::<h2::Error>(&error)
-            .is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM));
+        // A GOAWAY ends only the streams past the last one that it names, and of those the server has
+        // done nothing (RFC 9113, section 6.8). Others end with their connection.
+        let unprocessed = find::<h2::Error>(error).is_some_and(|error| {
+            error.reason() == Some(h2::Reason::REFUSED_STREAM)
+                || (error.is_go_away() && error.is_remote())
+        });
         // Cancelled: the connection was gone before the request was taken for writing.
         let unsent = unprocessed
             || error.is_connect()
-            || find::<hyper::Error>(&error)
+            || find::<hyper::Error>(error)
                 .is_some_and(|error| error.is_canceled() || error.is_closed());
-        let protocol = find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse);
-        let cause: Arc<dyn StdError + Send + Sync> = Arc::new(error);
+        let protocol = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
+        let cause: Arc<dyn StdError + Send + Sync> = Arc::new(Cause::new(error));
         let error = if protocol {
             Failure::Protocol {
                 message: "the answer is not HTTP".to_owned(),
@@ -109,25 +113,48 @@ impl From<SendError> for Error {
     }
 }
 
-/// The texts of an error and its causes, each said once: `io::Error` hides the error in it from
-/// `source()`, so the chain is read here, where the error is at hand.
+/// How much is told of an error and its causes, in bytes: a certificate may have a thousand names.
+const TOLD: usize = 1024;
+
+/// The texts of an error and its causes, each said once and without what the server had to say:
+/// `io::Error` hides the error in it from `source()`, so the chain is read here, where the error is at
+/// hand.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Cause(String);
+pub(crate) struct Cause(String);
 
 impl Cause {
-    fn new(error: &(dyn StdError + 'static)) -> Self {
-        let mut text = error.to_string();
+    pub(crate) fn new(error: &(dyn StdError + 'static)) -> Self {
+        let mut text = told(error);
         let mut cause = error.source();
         while let Some(error) = cause {
-            let next = error.to_string();
+            let next = told(error);
             if !text.ends_with(&next) {
                 text.push_str(": ");
                 text.push_str(&next);
             }
             cause = error.source();
         }
-        Self(text)
+        Self(mcp_core::wire::clean(&text, TOLD))
+    }
+}
+
+/// An error's own text. HTTP/2 lets a server give its reasons in words of its own, which may echo
+/// what it was sent; those stay out.
+fn told(error: &(dyn StdError + 'static)) -> String {
+    let io = error.downcast_ref::<std::io::Error>();
+    let within = io.and_then(|io| io.get_ref()?.downcast_ref::<h2::Error>());
+    match within.or_else(|| error.downcast_ref::<h2::Error>()) {
+        Some(error) if error.is_go_away() => {
+            let by = if error.is_remote() {
+                "the server"
+            } else {
+                "this side"
+            };
+            let reason = error.reason().unwrap_or(h2::Reason::NO_ERROR);
+            format!("{by} ended the connection: {reason}")
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -10,6 +10,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use mcp_core::{Error, Failure};
 
+use super::failure::Cause;
+
 /// The head of a response, and the body that is still to come. Dropping it closes the request.
 pub struct HttpResponse {
     status: StatusCode,
@@ -71,7 +73,7 @@ impl HttpResponse {
                 Some(Err(error)) => {
                     return Err(Failure::Protocol {
                         message: "the answer broke off".to_owned(),
-                        source: Some(Arc::new(error)),
+                        source: Some(Arc::new(Cause::new(&error))),
                     }
                     .into());
                 }

@@ -16,6 +16,7 @@ use super::fault::{Fault, Refusal};
 use super::headers;
 use super::retry_after;
 use super::rpc::Rpc;
+use super::sent::Sent;
 use super::session::SessionKey;
 use super::take::Take;
 use crate::client::{HttpResponse, HttpUrl};
@@ -77,7 +78,8 @@ impl Inner {
         let Answered { response, sent } = answered;
         let status = response.status();
         if !status.is_success() {
-            return Err(Box::pin(self.refused(reading.id, response, &sent)).await);
+            let refused = self.refused(reading.id, response, reading.sent(&sent));
+            return Err(Box::pin(refused).await);
         }
         if response.is("application/json") {
             let body = response
@@ -97,11 +99,12 @@ impl Inner {
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             return Err(no_answer(status).into());
         }
+        let sent = reading.sent(&sent);
         let given = match response.content_type() {
             Some(given) => format!("is `{}`", mcp_core::wire::clean(&sent.redact(given), 64)),
             None => "has no content type".to_owned(),
         };
-        let detail = Box::pin(self.detail(response, &sent)).await;
+        let detail = Box::pin(self.detail(response, sent)).await;
         Err(Error::protocol(format!(
             "the answer {given}, neither JSON nor an event stream{detail}"
         ))
@@ -109,12 +112,7 @@ impl Inner {
     }
 
     /// A status that is no success: a JSON-RPC error, whatever the status, or the status alone.
-    pub(crate) async fn refused(
-        &self,
-        id: u64,
-        response: HttpResponse,
-        sent: &Credentials,
-    ) -> Fault {
+    pub(crate) async fn refused(&self, id: u64, response: HttpResponse, sent: Sent<'_>) -> Fault {
         let status = response.status();
         let retry_after = retry_after::of(&response);
         let body = response
@@ -229,12 +227,9 @@ impl Inner {
         last_id: &str,
     ) -> Result<Answered, Error> {
         let exchange = Exchange {
-            method: Method::GET,
-            url: reading.url,
-            body: bytes::Bytes::new(),
-            tool: None,
             repeatable: true,
-            context: reading.context,
+            session: Some(session),
+            ..Exchange::new(Method::GET, reading.url, reading.context)
         };
         let last_id = http::HeaderValue::from_str(last_id)
             .map_err(|error| Error::protocol_because("an event's id cannot be sent", error))?;
@@ -242,7 +237,6 @@ impl Inner {
             .exchange(&exchange, |map| {
                 map.insert(header::ACCEPT, headers::EVENTS.clone());
                 map.insert(headers::LAST_EVENT_ID.clone(), last_id.clone());
-                session.headers(map);
                 Ok(())
             })
             .await
@@ -303,6 +297,7 @@ impl Inner {
             } if id.is_none_or(|id| id == reading.id) => {
                 let snippet = self.limits.snippet_bytes;
                 let is_ours = id.is_some();
+                let sent = reading.sent(sent);
                 let refusal = Refusal::new(error, is_ours, StatusCode::OK, sent, snippet);
                 Err(Fault::Refused(Box::new(refusal)))
             }
@@ -311,7 +306,7 @@ impl Inner {
                 Ok(Step::Next)
             }
             Message::Notification { method, params } => {
-                self.notified(reading, &method, params, sent);
+                self.notified(reading, &method, params, reading.sent(sent));
                 Ok(Step::Next)
             }
             Message::Request { id, method, params } => Ok(self.asked(reading, id, &method, params)),
@@ -321,6 +316,15 @@ impl Inner {
 }
 
 impl Reading<'_> {
+    /// What the server was told, as far as it is nobody else's business.
+    fn sent<'s>(&'s self, credentials: &'s Credentials) -> Sent<'s> {
+        Sent {
+            credentials,
+            session: self.session,
+            url: self.url,
+        }
+    }
+
     /// The messages of a body or an event: one, or a batch of them (2025-03-26, basic).
     fn messages<'m>(&self, text: &'m [u8]) -> Result<Messages<'m>, Error> {
         let text = text.trim_ascii();

@@ -187,7 +187,7 @@ impl HttpServerBuilder {
             sessions: Slots::new(limits.sessions),
             streams: Slots::new(limits.sessions),
             subscriptions: Slots::lasting(limits.subscriptions),
-            shares: Shares::new(&limits),
+            shares: Arc::new(Shares::new(&limits)),
             limits,
             shared_discovery: arc_swap::ArcSwapOption::empty(),
             keeps_streams_open: AtomicBool::new(false),

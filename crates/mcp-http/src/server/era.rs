@@ -164,26 +164,24 @@ impl Inner {
         let latest = ProtocolVersion::LATEST;
         let mut again = true;
         loop {
-            let probing = tokio::time::timeout(share, self.discover(latest, context));
+            // The time for credentials is not the server's: a user may have to consent first.
+            let probing = self.discover(latest, context, Some(share));
             let (supported, error) = match probing.await {
-                Ok(Ok(discovery)) if discovery.supported.iter().any(|v| v == latest.as_str()) => {
+                Ok(discovery) if discovery.supported.iter().any(|v| v == latest.as_str()) => {
                     return Ok(Probed::Stateless(discovery));
                 }
-                Ok(Ok(discovery)) => (discovery.supported, None),
-                Ok(Err(Fault::Refused(refusal)))
-                    if refusal.code == RpcError::UNSUPPORTED_VERSION =>
-                {
+                Ok(discovery) => (discovery.supported, None),
+                Err(Fault::Refused(refusal)) if refusal.code == RpcError::UNSUPPORTED_VERSION => {
                     (refusal.supported.unwrap_or_default(), None)
                 }
-                Ok(Err(Fault::Refused(refusal))) if refusal.is_modern() => {
+                Err(Fault::Refused(refusal)) if refusal.is_modern() => {
                     return Err(refusal.error);
                 }
-                Ok(Err(Fault::Failed(error))) => (Vec::new(), Some(error)),
-                Ok(Err(fault)) => {
+                Err(Fault::Failed(error)) => (Vec::new(), Some(error)),
+                Err(fault) => {
                     let no_endpoint = fault.is_no_endpoint();
                     return Ok(Probed::Unknown { no_endpoint });
                 }
-                Err(_) => return Ok(Probed::Unknown { no_endpoint: false }),
             };
             match error {
                 // Something answered, and not as a server of this version would.

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use mcp_core::{CallContext, Error, Failure, wire};
 
 use super::Inner;
 use super::fault::Fault;
+use super::sent::Sent;
+use super::session::SessionKey;
 use crate::client::{HttpRequest, HttpResponse, HttpUrl, SendError, redirect};
 
 /// What a server wants in the next proof of possession (RFC 9449, section 9).
@@ -32,6 +35,58 @@ pub(crate) struct Exchange<'a> {
     /// Whether it may be sent again although it may have been received.
     pub(crate) repeatable: bool,
     pub(crate) context: &'a CallContext,
+    /// The session that it belongs to, whose headers go with it.
+    pub(crate) session: Option<&'a SessionKey>,
+    /// Told whether the server may be at work on it.
+    pub(crate) under_way: Option<&'a AtomicBool>,
+    /// How long the server may stay silent. Credentials may take what time they need.
+    pub(crate) silence: Option<Duration>,
+}
+
+impl<'a> Exchange<'a> {
+    /// An exchange without a body, outside of all sessions, that may not be repeated.
+    pub(crate) fn new(method: Method, url: &'a HttpUrl, context: &'a CallContext) -> Self {
+        Self {
+            method,
+            url,
+            body: Bytes::new(),
+            tool: None,
+            repeatable: false,
+            context,
+            session: None,
+            under_way: None,
+            silence: None,
+        }
+    }
+
+    fn is_under_way(&self, is: bool) {
+        if let Some(under_way) = self.under_way {
+            under_way.store(is, Ordering::Relaxed);
+        }
+    }
+
+    /// What it means that there is no response.
+    fn failed(&self, error: SendError) -> Fault {
+        let maybe_received = error.maybe_received();
+        let error = error.into_error();
+        match self.tool {
+            Some(_) if maybe_received => Error::outcome_unknown(error).into(),
+            Some(_) => {
+                self.context.record_unsent();
+                error.into()
+            }
+            None => error.into(),
+        }
+    }
+
+    /// What the server is told, as far as it is nobody else's business.
+    fn sent<'s>(&'s self, credentials: &'s Credentials) -> Sent<'s> {
+        Sent {
+            credentials,
+            session: self.session,
+            url: self.url,
+        }
+    }
 }
 
 /// A response, and the credentials that it answers to: what the server says may echo them.
@@ -69,6 +124,9 @@ impl Inner {
             let sent = self.credentials(wanted, exchange.context).await?;
             let mut map = HeaderMap::with_capacity(12);
             headers(&mut map)?;
+            if let Some(session) = exchange.session {
+                session.headers(&mut map);
+            }
             sent.apply(&mut map);
             if exchange.tool.is_some() {
                 exchange.context.record_attempt(sent.renewed_fingerprint());
@@ -76,25 +134,26 @@ impl Inner {
             let mut request = HttpRequest::new(exchange.method.clone(), url);
             request.headers = map;
             request.body = exchange.body.clone();
-            let response = match self.client.send(request).await {
+            exchange.is_under_way(true);
+            let response = match exchange.silence {
+                None => self.client.send(request).await,
+                Some(limit) => {
+                    let sending = Box::pin(self.client.send(request));
+                    let sent = tokio::time::timeout(limit, sending).await;
+                    sent.map_err(|_| Fault::silent(limit))?
+                }
+            };
+            let response = match response {
                 Ok(response) => response,
                 Err(error) if !reconnected && may_repeat(&error) => {
                     reconnected = true;
                     continue;
                 }
-                Err(error) if !error.maybe_received() => {
-                    if exchange.tool.is_some() {
-                        exchange.context.record_unsent();
-                    }
-                    return Err(error.into_error().into());
-                }
-                Err(error) if exchange.tool.is_some() => {
-                    return Err(Error::outcome_unknown(error.into_error()).into());
-                }
-                Err(error) => return Err(error.into_error().into()),
+                Err(error) => return Err(exchange.failed(error)),
             };
             let status = response.status();
             if status.is_redirection() {
+                exchange.is_under_way(false);
                 hops += 1;
                 let Some(to) = self.redirect(exchange, url, &response, hops)? else {
                     return Ok(Answered { response, sent });
@@ -110,6 +169,7 @@ impl Inner {
             if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                 return Ok(Answered { response, sent });
             }
+            exchange.is_under_way(false);
             let challenges =
                 Challenge::parse(response.headers().get_all(header::WWW_AUTHENTICATE), &sent);
             let lacks_nonce = |it: &Challenge| it.error() == Some("use_dpop_nonce");
@@ -141,7 +201,8 @@ impl Inner {
                     _ => {}
                 }
             }
-            return Err(Box::pin(self.refusal(response, &sent, &challenges)).await);
+            let sent = exchange.sent(&sent);
+            return Err(Box::pin(self.refusal(response, sent, &challenges)).await);
         }
     }
 
@@ -207,18 +268,18 @@ impl Inner {
     async fn refusal(
         &self,
         response: HttpResponse,
-        sent: &Credentials,
+        sent: Sent<'_>,
         challenges: &[Challenge],
     ) -> Fault {
         let scopes = scopes_of(challenges);
         let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
-            let hint = if sent.is_anonymous() {
+            let hint = if sent.credentials.is_anonymous() {
                 "no credentials were sent".to_owned()
             } else {
                 format!(
                     "a token with fingerprint {} was sent",
-                    sent.renewed_fingerprint()
+                    sent.credentials.renewed_fingerprint()
                 )
             };
             return Failure::Unauthorized { hint, scopes }.into();
@@ -237,7 +298,7 @@ impl Inner {
     }
 
     /// What a refusing server said, as it may be shown.
-    pub(crate) async fn detail(&self, response: HttpResponse, sent: &Credentials) -> String {
+    pub(crate) async fn detail(&self, response: HttpResponse, sent: Sent<'_>) -> String {
         // The cut must not go through a secret and leave half of it: redact first.
         let body = response
             .beginning(self.limits.snippet_bytes.saturating_mul(4))
@@ -246,7 +307,7 @@ impl Inner {
     }
 
     /// The beginning of a body with a separator before it; empty for an empty one.
-    pub(crate) fn shown(&self, body: &[u8], sent: &Credentials) -> String {
+    pub(crate) fn shown(&self, body: &[u8], sent: Sent<'_>) -> String {
         let text = String::from_utf8_lossy(body);
         let text = sent.redact(text.trim());
         match wire::clean(&text, self.limits.snippet_bytes) {

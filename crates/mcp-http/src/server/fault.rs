@@ -1,15 +1,20 @@
 //! Why a request did not give a result, in the engine's own words.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use mcp_core::auth::Credentials;
 use mcp_core::wire::RpcError;
 use mcp_core::{Error, Failure};
 
+use super::sent::Sent;
+
 /// What became of a request that gave no result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// What the caller is to see.
     Failed(Error),
+    /// The server stayed silent for longer than it may, though the caller's time is not over.
+    Silent(Error),
     /// The server answered with a JSON-RPC error.
     Refused(Box<Refusal>),
     /// The server answered with a status and no JSON-RPC.
@@ -17,7 +22,7 @@ pub(crate) enum Fault {
 }
 
 /// A JSON-RPC error that outlives the bytes it came in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: i64,
     pub(crate) status: StatusCode,
@@ -35,7 +40,7 @@ impl Refusal {
         rpc: RpcError<'_>,
         is_ours: bool,
         status: StatusCode,
-        sent: &Credentials,
+        sent: Sent<'_>,
         snippet_bytes: usize,
     ) -> Self {
         #[derive(serde::Deserialize)]
@@ -56,7 +61,7 @@ impl Refusal {
             is_ours,
             speaks_of_session: words.contains("session") || words.contains("not initialized"),
             supported,
-            error: rpc.into_error(sent, snippet_bytes),
+            error: rpc.into_error(|text| sent.redact(text), snippet_bytes),
         }
     }
 
@@ -72,11 +77,18 @@ impl Refusal {
 }
 
 impl Fault {
+    pub(crate) fn silent(after: Duration) -> Self {
+        Self::Silent(Error::timeout(
+            after,
+            "waiting for the server to say anything",
+        ))
+    }
+
     /// Whether it tells that there is no session by the id that was sent, so that the request has
     /// not run. 404 by the book (2025-11-25, basic/transports); many servers say 400.
     pub(crate) fn is_session_loss(&self) -> bool {
         match self {
-            Self::Failed(_) => false,
+            Self::Failed(_) | Self::Silent(_) => false,
             Self::Status(status, _) => *status == StatusCode::NOT_FOUND,
             Self::Refused(refusal) => match refusal.status {
                 StatusCode::NOT_FOUND => !refusal.is_ours || refusal.speaks_of_session,
@@ -90,7 +102,7 @@ impl Fault {
     /// more), so that the request has not run.
     pub(crate) fn is_other_era(&self) -> bool {
         match self {
-            Self::Failed(_) => false,
+            Self::Failed(_) | Self::Silent(_) => false,
             Self::Status(status, _) => is_not_understood(*status),
             Self::Refused(refusal) => {
                 refusal.code == RpcError::UNSUPPORTED_VERSION
@@ -115,7 +127,7 @@ impl Fault {
     /// What the caller would see.
     pub(crate) fn error(&self) -> &Error {
         match self {
-            Self::Failed(error) | Self::Status(_, error) => error,
+            Self::Failed(error) | Self::Silent(error) | Self::Status(_, error) => error,
             Self::Refused(refusal) => &refusal.error,
         }
     }
@@ -123,7 +135,7 @@ impl Fault {
     /// For the caller.
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Self::Failed(error) | Self::Status(_, error) => error,
+            Self::Failed(error) | Self::Silent(error) | Self::Status(_, error) => error,
             Self::Refused(refusal) => refusal.error,
         }
     }

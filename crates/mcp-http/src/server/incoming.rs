@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{Method, header};
-use mcp_core::auth::Credentials;
 use mcp_core::duplex::{Asked, Offer};
 use mcp_core::wire::clean;
 use mcp_core::{CallContext, Error, ProgressUpdate};
@@ -16,6 +15,7 @@ use super::answer::{Reading, Step};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
+use super::sent::Sent;
 use super::session::SessionKey;
 
 impl Inner {
@@ -24,7 +24,7 @@ impl Inner {
         reading: Reading<'_>,
         method: &str,
         params: Option<&RawValue>,
-        sent: &Credentials,
+        sent: Sent<'_>,
     ) {
         match method {
             "notifications/progress" => progressed(reading, params, sent),
@@ -40,7 +40,7 @@ impl Inner {
     }
 
     /// A log line of the server's, bounded and without what was sent to it.
-    pub(super) fn logged(&self, params: Option<&RawValue>, sent: &Credentials) {
+    pub(super) fn logged(&self, params: Option<&RawValue>, sent: Sent<'_>) {
         #[derive(Deserialize)]
         struct Logged<'a> {
             #[serde(borrow, default)]
@@ -125,21 +125,20 @@ impl Inner {
         let body = match step {
             Step::Answer(_) | Step::Next => return Ok(()),
             Step::Respond(body) => body,
-            Step::Ask(request) => request.answer(context).await?,
+            Step::Ask(request) => {
+                let _loan = self.shares.lend(&context.principal);
+                request.answer(context).await?
+            }
         };
         let exchange = Exchange {
-            method: Method::POST,
-            url: &self.url,
             body: Bytes::from(body),
-            tool: None,
-            repeatable: false,
-            context,
+            session: Some(session),
+            ..Exchange::new(Method::POST, &self.url, context)
         };
         let sent = self
             .exchange(&exchange, |map| {
                 map.insert(header::CONTENT_TYPE, headers::JSON.clone());
                 map.insert(header::ACCEPT, headers::EITHER.clone());
-                session.headers(map);
                 Ok(())
             })
             .await;
@@ -154,7 +153,7 @@ impl Inner {
     }
 }
 
-fn progressed(reading: Reading<'_>, params: Option<&RawValue>, sent: &Credentials) {
+fn progressed(reading: Reading<'_>, params: Option<&RawValue>, sent: Sent<'_>) {
     #[derive(Deserialize)]
     struct Progress<'a> {
         #[serde(rename = "progressToken")]

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use mcp_core::auth::Principal;
 use mcp_core::wire::Message;
@@ -15,6 +14,7 @@ use super::answer::Step;
 use super::exchange::{Answered, Exchange};
 use super::fault::Fault;
 use super::headers;
+use super::sent::Sent;
 use super::session::SessionKey;
 use crate::sse::SseDecoder;
 
@@ -93,12 +93,9 @@ impl Inner {
         context: &CallContext,
     ) -> Result<Option<Answered>, Error> {
         let exchange = Exchange {
-            method: Method::GET,
-            url: &self.url,
-            body: Bytes::new(),
-            tool: None,
             repeatable: true,
-            context,
+            session: Some(session),
+            ..Exchange::new(Method::GET, &self.url, context)
         };
         let last_id = last_id.and_then(|id| HeaderValue::from_str(id).ok());
         let opening = self.exchange(&exchange, |map| {
@@ -106,7 +103,6 @@ impl Inner {
             if let Some(last_id) = &last_id {
                 map.insert(headers::LAST_EVENT_ID.clone(), last_id.clone());
             }
-            session.headers(map);
             Ok(())
         });
         let opening = async { opening.await.map_err(Fault::into_error) };
@@ -134,7 +130,14 @@ impl Inner {
             Ok(Message::Notification { method, params }) => {
                 match &*method {
                     "notifications/tools/list_changed" => self.tools_changed(),
-                    "notifications/message" => self.logged(params, &answered.sent),
+                    "notifications/message" => {
+                        let sent = Sent {
+                            credentials: &answered.sent,
+                            session: Some(session),
+                            url: &self.url,
+                        };
+                        self.logged(params, sent);
+                    }
                     _ => {}
                 }
                 return;

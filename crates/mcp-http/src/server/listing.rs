@@ -49,7 +49,7 @@ impl Inner {
         let discovered = async {
             match discovery.or_else(|| self.shared_discovery()) {
                 Some(discovery) => Ok(discovery),
-                None => Box::pin(self.discover(version, context)).await,
+                None => Box::pin(self.discover(version, context, None)).await,
             }
         };
         // What the server says of itself is asked for beside the list, not before it.
@@ -83,15 +83,26 @@ impl Inner {
     }
 
     async fn list_in_session(&self, context: &CallContext) -> Result<ToolListing, Fault> {
-        let session = self
-            .session(context, None, ProtocolVersion::LATEST_LEGACY)
-            .await?;
-        if !session.has_tools {
-            // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
-            return Ok(ToolListing::new(session.info.clone()));
+        let mut again = true;
+        loop {
+            let session = self
+                .session(context, None, ProtocolVersion::LATEST_LEGACY)
+                .await?;
+            if !session.has_tools {
+                // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
+                return Ok(ToolListing::new(session.info.clone()));
+            }
+            let info = session.info.clone();
+            match self.pages(Era::Session, info, context).await {
+                // The session was lost between two pages, and its cursors with it.
+                Err(Fault::Refused(refusal))
+                    if again && refusal.code == RpcError::INVALID_PARAMS && session.has_ended() =>
+                {
+                    again = false;
+                }
+                listed => return listed,
+            }
         }
-        self.pages(Era::Session, session.info.clone(), context)
-            .await
     }
 
     async fn pages(

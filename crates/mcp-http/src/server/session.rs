@@ -1,36 +1,32 @@
 //! The dialect of 2025-03-26 to 2025-11-25: a handshake, then sessions, one per principal.
 
+mod cancel;
+mod end;
+mod handshake;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use mcp_core::auth::Principal;
+use mcp_core::auth::{Credentials, Principal};
 use mcp_core::duplex::Input;
 use mcp_core::wire::{RequestMeta, encode_notification};
 use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ServerInfo};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
-use tokio::sync::oneshot;
+use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
+use self::cancel::CancelOnDrop;
 use super::Inner;
 use super::answer::{Reading, Reply};
-use super::exchange::Exchange;
+use super::exchange::{Answered, Exchange};
 use super::fault::Fault;
 use super::headers;
-use super::listen::listen;
 use super::rpc::Rpc;
-use super::stateless::{Capabilities, Implementation};
+use super::sent::Sent;
 use super::take::Take;
 use super::telemetry;
-
-/// How long a session waits for its listening stream; some servers say nothing until they have
-/// something to say.
-const LISTENING: Duration = Duration::from_secs(1);
 
 /// What one principal has agreed on with the server. Dropping it ends its listener, and the session
 /// at the server.
@@ -42,25 +38,26 @@ pub(crate) struct Session {
     server: Weak<Inner>,
     /// Whether the server need not be told of the end.
     is_over: AtomicBool,
-    _listener: JoinSet<()>,
+    /// What its requests went with last: whoever ends it later may have logged out by then.
+    last: Mutex<Credentials>,
+    listener: JoinSet<()>,
 }
 
-/// A session that makes way for another, or that nobody uses any more, ends at the server too
-/// (2025-11-25, basic/transports), once the last call in it is over.
-impl Drop for Session {
-    fn drop(&mut self) {
-        if *self.is_over.get_mut() || self.key.id.is_none() {
-            return;
-        }
-        // Without a server there is nobody left to say it.
-        let Some(server) = self.server.upgrade() else {
-            return;
-        };
-        let (key, principal) = (Arc::clone(&self.key), self.principal.clone());
-        server.farewell(move |server| async move {
-            let context = CallContext::new(principal).with_timeout(server.limits.close_timeout);
-            server.delete(&key, &context).await;
-        });
+impl Session {
+    /// Whether the server does not know it any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn last(&self) -> Credentials {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
+    }
+
+    fn went_with(&self, credentials: &Credentials) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Copies a pointer.
+        last.clone_from(credentials);
     }
 }
 
@@ -82,6 +79,23 @@ pub(crate) struct SessionKey {
 }
 
 impl SessionKey {
+    /// The session of somebody else's protocol; its version header is theirs to write. `None` where
+    /// the id cannot be sent.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn foreign(id: &str) -> Option<Self> {
+        let mut id = HeaderValue::from_str(id).ok()?;
+        id.set_sensitive(true);
+        Some(Self {
+            id: Some(id),
+            version: ProtocolVersion::V2025_03_26,
+        })
+    }
+
+    /// The session's id, as good as a credential.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_ref().and_then(|id| id.to_str().ok())
+    }
+
     /// Writes the session's headers.
     pub(crate) fn headers(&self, map: &mut HeaderMap) {
         if let Some(id) = &self.id {
@@ -111,6 +125,10 @@ impl Inner {
             let session = self
                 .session(context, lost.as_ref(), ProtocolVersion::LATEST_LEGACY)
                 .await?;
+            if let Some(tool) = rpc.tool().filter(|_| !session.has_tools) {
+                // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
+                return Err(Error::no_tools(tool).into());
+            }
             match self.session_once(&session, rpc, context, take).await {
                 Err(fault) if session.key.id.is_some() && fault.is_session_loss() => {
                     session.is_over.store(true, Ordering::Relaxed);
@@ -139,28 +157,25 @@ impl Inner {
         if context.wants_progress() {
             meta = meta.with_progress_token(id);
         }
+        let under_way = AtomicBool::new(false);
         let exchange = Exchange {
-            method: Method::POST,
-            url: &self.url,
             body: rpc.encode(id, &Input::default(), meta, None)?,
             tool: rpc.tool(),
             repeatable: rpc.is_repeatable(),
-            context,
+            session: Some(&session.key),
+            under_way: Some(&under_way),
+            ..Exchange::new(Method::POST, &self.url, context)
         };
-        let mut cancel = CancelOnDrop {
+        let _cancel = CancelOnDrop {
             server: self,
             session,
             principal: &context.principal,
             id,
-            armed: true,
+            under_way: &under_way,
         };
         let asked = async {
-            let answered = self
-                .exchange(&exchange, |map| {
-                    session_headers(map, &session.key);
-                    Ok(())
-                })
-                .await?;
+            let answered = self.exchange(&exchange, message_headers).await?;
+            session.went_with(&answered.sent);
             let reading = Reading {
                 rpc,
                 id,
@@ -175,7 +190,7 @@ impl Inner {
             }
         };
         let outcome = asked.await;
-        cancel.armed = false;
+        under_way.store(false, Ordering::Relaxed);
         outcome
     }
 
@@ -195,81 +210,6 @@ impl Inner {
                 || self.initialize(offer, context),
             )
             .await
-    }
-
-    /// The handshake (2025-11-25, basic/lifecycle).
-    async fn initialize(
-        &self,
-        offer: ProtocolVersion,
-        context: &CallContext,
-    ) -> Result<Session, Fault> {
-        let _place = self.shares.place_among_all(context).await?;
-        let offer = self.protocol.unwrap_or(offer);
-        let mut fields = Map::new();
-        fields.insert("protocolVersion".to_owned(), offer.as_str().into());
-        fields.insert("capabilities".to_owned(), self.capabilities.clone());
-        fields.insert("clientInfo".to_owned(), json!(self.client_identity));
-        let rpc = Rpc::object("initialize", &fields);
-        let id = self.next_id();
-        let exchange = Exchange {
-            method: Method::POST,
-            url: &self.url,
-            body: rpc.encode(id, &Input::default(), RequestMeta::default(), None)?,
-            tool: None,
-            // A session that was opened for nobody costs the server little and ends by itself.
-            repeatable: true,
-            context,
-        };
-        let answered = self
-            .exchange(&exchange, |map| {
-                map.insert(header::CONTENT_TYPE, headers::JSON.clone());
-                map.insert(header::ACCEPT, headers::EITHER.clone());
-                Ok(())
-            })
-            .await?;
-        let session_id = answered
-            .response
-            .headers()
-            .get(&headers::MCP_SESSION_ID)
-            .map(session_id)
-            .transpose()?;
-        let reading = Reading {
-            rpc: &rpc,
-            id,
-            url: &self.url,
-            context,
-            session: None,
-        };
-        let wanted = self.protocol;
-        let mut read = |result: &RawValue| read_handshake(result, wanted);
-        let Reply::Done(agreed) = self.answer(reading, answered, &mut read).await? else {
-            return Err(Error::protocol("the handshake asks for input").into());
-        };
-        let key = Arc::new(SessionKey {
-            id: session_id,
-            version: agreed.version,
-        });
-        self.notify(&key, "notifications/initialized", &Map::new(), context)
-            .await?;
-        let mut listener = JoinSet::new();
-        if self.listens {
-            let principal = context.principal.clone();
-            let (this, limit) = (Weak::clone(&self.this), self.limits.message_bytes);
-            let (sender, opened) = oneshot::channel();
-            listener.spawn(listen(this, Arc::clone(&key), principal, limit, sender));
-            // A server may ask on this stream as soon as it is called, and what it asks where
-            // nobody listens is lost.
-            let _ = tokio::time::timeout(LISTENING, opened).await;
-        }
-        Ok(Session {
-            key,
-            info: agreed.info,
-            has_tools: agreed.has_tools,
-            principal: context.principal.clone(),
-            server: Weak::clone(&self.this),
-            is_over: AtomicBool::new(false),
-            _listener: listener,
-        })
     }
 
     /// Sends a notification within a session.
@@ -295,145 +235,28 @@ impl Inner {
             encode_notification(method, params)?
         };
         let exchange = Exchange {
-            method: Method::POST,
-            url: &self.url,
             body: Bytes::from(body),
-            tool: None,
             repeatable: true,
-            context,
+            session: Some(session),
+            ..Exchange::new(Method::POST, &self.url, context)
         };
-        let answered = self
-            .exchange(&exchange, |map| {
-                session_headers(map, session);
-                Ok(())
-            })
-            .await?;
-        if answered.response.status().is_success() {
-            drop(answered.response.beginning(1024).await);
+        let Answered { response, sent } = self.exchange(&exchange, message_headers).await?;
+        if response.status().is_success() {
+            drop(response.beginning(1024).await);
             return Ok(());
         }
-        Err(self.refused(0, answered.response, &answered.sent).await)
-    }
-
-    /// Ends the principal's session at the server, if there is one. 405 means that the server does
-    /// not let clients do that.
-    pub(crate) async fn end_session(&self, context: &CallContext) {
-        let Some(session) = self.sessions.remove(&context.principal) else {
-            return;
-        };
-        if !session.is_over.swap(true, Ordering::Relaxed) && session.key.id.is_some() {
-            self.delete(&session.key, context).await;
-        }
-    }
-
-    async fn delete(&self, session: &SessionKey, context: &CallContext) {
-        let exchange = Exchange {
-            method: Method::DELETE,
+        let sent = Sent {
+            credentials: &sent,
+            session: Some(session),
             url: &self.url,
-            body: Bytes::new(),
-            tool: None,
-            repeatable: true,
-            context,
         };
-        let ended = self.exchange(&exchange, |map| {
-            session.headers(map);
-            Ok(())
-        });
-        let ended = async { ended.await.map_err(Fault::into_error) };
-        let limit = self.limits.close_timeout;
-        if let Err(error) = context.bound(limit, "ending the session", ended).await {
-            tracing::debug!(%error, "a session was not ended in order");
-        }
+        Err(self.refused(0, response, sent).await)
     }
 }
 
-/// Tells the server when nobody waits for an answer any more (2025-11-25,
-/// basic/utilities/cancellation): there, a closed connection means nothing.
-struct CancelOnDrop<'a> {
-    server: &'a Inner,
-    session: &'a Arc<Session>,
-    principal: &'a Principal,
-    id: u64,
-    armed: bool,
-}
-
-impl Drop for CancelOnDrop<'_> {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        let (id, session) = (self.id, Arc::clone(self.session));
-        let principal = self.principal.clone();
-        self.server.farewell(move |server| async move {
-            let mut params = Map::new();
-            params.insert("requestId".to_owned(), id.into());
-            let context = CallContext::new(principal).with_timeout(server.limits.close_timeout);
-            let told = async {
-                server
-                    .notify(&session.key, "notifications/cancelled", &params, &context)
-                    .await
-                    .map_err(Fault::into_error)
-            };
-            let limit = server.limits.close_timeout;
-            if let Err(error) = context.bound(limit, "cancelling a request", told).await {
-                tracing::debug!(%error, "a cancellation did not arrive");
-            }
-        });
-    }
-}
-
-fn session_headers(map: &mut HeaderMap, session: &SessionKey) {
+#[expect(clippy::unnecessary_wraps, reason = "what an exchange takes may fail")]
+fn message_headers(map: &mut HeaderMap) -> Result<(), Error> {
     map.insert(header::CONTENT_TYPE, headers::JSON.clone());
     map.insert(header::ACCEPT, headers::EITHER.clone());
-    session.headers(map);
-}
-
-/// A session's id: visible ASCII (2025-11-25, basic/transports), and as good as a credential.
-fn session_id(value: &HeaderValue) -> Result<HeaderValue, Error> {
-    if value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_graphic) {
-        return Err(Error::protocol("the session's id is not visible ASCII"));
-    }
-    let mut id = value.clone();
-    id.set_sensitive(true);
-    Ok(id)
-}
-
-/// What the handshake came to.
-struct Agreed {
-    version: ProtocolVersion,
-    info: ServerInfo,
-    has_tools: bool,
-}
-
-fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<Agreed, Error> {
-    #[derive(Deserialize)]
-    struct Said {
-        #[serde(rename = "protocolVersion")]
-        version: String,
-        #[serde(default)]
-        capabilities: Capabilities,
-        #[serde(default, rename = "serverInfo")]
-        server: Option<Implementation>,
-        #[serde(default)]
-        instructions: Option<String>,
-    }
-    let said: Said = serde_json::from_str(result.get())
-        .map_err(|error| Error::protocol_because("the handshake is malformed", error))?;
-    // A stateless version has no handshake; some servers name it in one all the same.
-    let version = ProtocolVersion::parse(&said.version)
-        .filter(|version| !version.is_stateless())
-        .ok_or_else(|| ProtocolVersion::none_in_common(std::slice::from_ref(&said.version)))?;
-    if let Some(wanted) = wanted.filter(|wanted| *wanted != version) {
-        return Err(Error::protocol(format!(
-            "the server speaks {version} and not {wanted}"
-        )));
-    }
-    Ok(Agreed {
-        version,
-        info: said
-            .server
-            .unwrap_or_default()
-            .info(version, said.instructions),
-        has_tools: said.capabilities.tools.is_some(),
-    })
+    Ok(())
 }

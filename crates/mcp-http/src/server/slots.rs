@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use mcp_core::ErrorKind;
 use mcp_core::auth::Principal;
-use mcp_core::{Error, ErrorKind};
 
 use super::fault::Fault;
 
@@ -27,7 +27,7 @@ struct Slot<V> {
     opening: tokio::sync::Mutex<()>,
     /// Counts failed openings, so that who waited for one shares its error.
     failures: AtomicU64,
-    failure: Mutex<Option<Error>>,
+    failure: Mutex<Option<Fault>>,
 }
 
 impl<V> Default for Slot<V> {
@@ -82,9 +82,9 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
             return Ok(value);
         }
         if slot.failures.load(Ordering::Acquire) != failures
-            && let Some(error) = slot.failure().clone()
+            && let Some(fault) = slot.failure().clone()
         {
-            return Err(error.into());
+            return Err(fault);
         }
         // Rare and large.
         match Box::pin(open()).await {
@@ -97,7 +97,7 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
                 slot.current.store(None);
                 let own = [ErrorKind::Timeout, ErrorKind::Cancelled];
                 if !own.contains(&fault.error().kind()) {
-                    *slot.failure() = Some(fault.error().clone());
+                    *slot.failure() = Some(fault.clone());
                     slot.failures.fetch_add(1, Ordering::Release);
                 }
                 Err(fault)
@@ -120,7 +120,7 @@ impl<V: Debug + Send + Sync + 'static> Slots<V> {
 }
 
 impl<V> Slot<V> {
-    fn failure(&self) -> std::sync::MutexGuard<'_, Option<Error>> {
+    fn failure(&self) -> std::sync::MutexGuard<'_, Option<Fault>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -165,9 +165,12 @@ mod tests {
             let opening = || async {
                 opened.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(SECOND).await;
-                Err::<u8, Fault>(Failure::SessionLost.into())
+                let status = http::StatusCode::METHOD_NOT_ALLOWED;
+                Err::<u8, Fault>(Fault::Status(status, Failure::SessionLost.into()))
             };
-            slots.usable(&principal, |_| true, opening).await.is_err()
+            // The fault itself: what is tried next depends on it.
+            let opened = slots.usable(&principal, |_| true, opening).await;
+            opened.is_err_and(|fault| fault.is_no_endpoint())
         };
         assert_eq!(tokio::join!(fail(), fail()), (true, true));
         assert_eq!(opened.into_inner(), 1);

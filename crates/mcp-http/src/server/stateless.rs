@@ -78,7 +78,7 @@ impl Inner {
         take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
         let once = self
-            .stateless_once(version, rpc, input, context, take)
+            .stateless_once(version, rpc, input, context, None, take)
             .await;
         let Fields::Call(call) = rpc.fields else {
             return once;
@@ -94,7 +94,7 @@ impl Inner {
                 let mut call = call;
                 call.tool = &fresh;
                 let rpc = Rpc::call(call);
-                Box::pin(self.stateless_once(version, &rpc, input, context, take)).await
+                Box::pin(self.stateless_once(version, &rpc, input, context, None, take)).await
             }
             other => other,
         }
@@ -106,6 +106,7 @@ impl Inner {
         rpc: &Rpc<'_>,
         input: &Input,
         context: &CallContext,
+        silence: Option<Duration>,
         take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
         let _place = self.shares.place(context).await?;
@@ -120,12 +121,11 @@ impl Inner {
             && !context.wants_progress();
         let written = self.written_meta.as_deref().filter(|_| is_usual);
         let exchange = Exchange {
-            method: Method::POST,
-            url: &self.url,
             body: rpc.encode(id, input, meta, written)?,
             tool: rpc.tool(),
             repeatable: rpc.is_repeatable(),
-            context,
+            silence,
+            ..Exchange::new(Method::POST, &self.url, context)
         };
         let answered = self
             .exchange(&exchange, |map| stateless_headers(map, version, rpc))
@@ -137,7 +137,14 @@ impl Inner {
             context,
             session: None,
         };
-        self.answer(reading, answered, take).await
+        match silence {
+            None => self.answer(reading, answered, take).await,
+            Some(limit) => {
+                let answer = Box::pin(self.answer(reading, answered, take));
+                let answer = tokio::time::timeout(limit, answer).await;
+                answer.unwrap_or_else(|_| Err(Fault::silent(limit)))
+            }
+        }
     }
 
     /// The tool's definition as the server gives it now, if it still has one.
@@ -154,7 +161,7 @@ impl Inner {
         loop {
             let rpc = Rpc::page("tools/list", cursor.as_deref());
             let page = self
-                .stateless_once(version, &rpc, &input, context, &mut pages)
+                .stateless_once(version, &rpc, &input, context, None, &mut pages)
                 .await;
             match page {
                 Ok(Reply::Done(Some(next))) => cursor = Some(next),
@@ -168,18 +175,19 @@ impl Inner {
             .then_some(fresh)
     }
 
-    /// Asks a server who it is.
+    /// Asks a server who it is. `silence` bounds how long it may say nothing.
     pub(crate) async fn discover(
         &self,
         version: ProtocolVersion,
         context: &CallContext,
+        silence: Option<Duration>,
     ) -> Result<Discovery, Fault> {
         let nothing = serde_json::Map::new();
         let rpc = Rpc::object("server/discover", &nothing);
         let input = Input::default();
         let mut read = |result: &RawValue| read_discovery(result, version);
         match self
-            .stateless_once(version, &rpc, &input, context, &mut read)
+            .stateless_once(version, &rpc, &input, context, silence, &mut read)
             .await?
         {
             Reply::Done(discovery) => Ok(discovery),

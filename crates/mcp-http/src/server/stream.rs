@@ -1,6 +1,7 @@
 //! HTTP+SSE (2024-11-05, basic/transports): answers on one stream, requests beside it.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use mcp_core::auth::{Credentials, MaybeReady, Principal};
-use mcp_core::duplex::{Channel, Duplex, Outgoing, Settings};
+use mcp_core::duplex::{Channel, Duplex, InputHandler, Outgoing, Settings};
 use mcp_core::{CallContext, Error, ErrorKind, Failure, ToolListing, Transport};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -18,6 +19,8 @@ use super::exchange::{Answered, Exchange};
 use super::fault::Fault;
 use super::headers;
 use super::rpc::{Fields, Rpc};
+use super::sent::Sent;
+use super::shares::Lending;
 use super::take::Take;
 use crate::client::{HttpResponse, HttpUrl};
 use crate::sse::SseDecoder;
@@ -106,12 +109,8 @@ impl Inner {
 
     async fn open_stream(&self, context: &CallContext) -> Result<Stream, Fault> {
         let exchange = Exchange {
-            method: Method::GET,
-            url: &self.url,
-            body: Bytes::new(),
-            tool: None,
             repeatable: true,
-            context,
+            ..Exchange::new(Method::GET, &self.url, context)
         };
         let opening = async {
             let answered = self
@@ -139,7 +138,13 @@ impl Inner {
         settings.limits.call_timeout = Duration::MAX;
         settings.client = self.client_identity.clone();
         settings.protocol = self.protocol;
-        settings.input.clone_from(&self.input);
+        settings.input = self.input.as_ref().map(|handler| {
+            // Which call a question belongs to is not said on a stream.
+            Arc::new(Lending {
+                handler: Arc::clone(handler),
+                shares: Arc::clone(&self.shares),
+            }) as Arc<dyn InputHandler>
+        });
         let duplex = Arc::new(Duplex::new(Box::new(channel), settings));
         let mut tasks = JoinSet::new();
         tasks.spawn(read(
@@ -174,7 +179,12 @@ impl Inner {
         if !response.status().is_success() {
             let status = response.status().as_u16();
             let retry_after = super::retry_after::of(&response);
-            let detail = self.detail(response, &sent).await;
+            let sent = Sent {
+                credentials: &sent,
+                session: None,
+                url: &self.url,
+            };
+            let detail = self.detail(response, sent).await;
             return Err(Failure::HttpStatus {
                 status,
                 detail,
@@ -292,7 +302,8 @@ async fn post_queued(
         let limit = server.limits.close_timeout;
         let context = CallContext::new(principal.clone()).with_timeout(limit);
         let posted = async {
-            let posted = server.post_to(&endpoint, message, None, &context).await;
+            let posted = server.post_to(&endpoint, message, None, &context, None);
+            let posted = posted.await;
             posted.map(drop).map_err(Fault::into_error)
         };
         if let Err(error) = context.bound(limit, "telling the server", posted).await {
@@ -310,14 +321,13 @@ impl Inner {
         message: Vec<u8>,
         tool: Option<&str>,
         context: &CallContext,
+        under_way: Option<&AtomicBool>,
     ) -> Result<Credentials, Fault> {
         let exchange = Exchange {
-            method: Method::POST,
-            url: endpoint,
             body: Bytes::from(message),
             tool,
-            repeatable: false,
-            context,
+            under_way,
+            ..Exchange::new(Method::POST, endpoint, context)
         };
         let answered = self
             .exchange(&exchange, |map| {
@@ -331,7 +341,12 @@ impl Inner {
             drop(response.beginning(1024).await);
             return Ok(sent);
         }
-        Err(self.refused(0, response, &sent).await)
+        let sent = Sent {
+            credentials: &sent,
+            session: None,
+            url: endpoint,
+        };
+        Err(self.refused(0, response, sent).await)
     }
 }
 
@@ -360,7 +375,13 @@ impl Channel for SseChannel {
                 return Err(Error::config("the server's handle is gone"));
             };
             let posted = server
-                .post_to(&self.endpoint, message, about.tool, about.context)
+                .post_to(
+                    &self.endpoint,
+                    message,
+                    about.tool,
+                    about.context,
+                    about.under_way(),
+                )
                 .await;
             match posted {
                 Ok(sent) => {
@@ -390,7 +411,14 @@ impl Channel for SseChannel {
 
     fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match &*self.sent.load() {
-            Some(sent) => sent.redact(text),
+            Some(sent) => {
+                let sent = Sent {
+                    credentials: sent,
+                    session: None,
+                    url: &self.endpoint,
+                };
+                sent.redact(text)
+            }
             None => Cow::Borrowed(text),
         }
     }

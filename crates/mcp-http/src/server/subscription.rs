@@ -19,6 +19,7 @@ use super::Inner;
 use super::exchange::{Answered, Exchange};
 use super::fault::Fault;
 use super::rpc::Rpc;
+use super::sent::Sent;
 use super::stateless::stateless_headers;
 use crate::sse::SseDecoder;
 
@@ -83,12 +84,9 @@ impl Inner {
             .encode(id, &Input::default(), meta, None)
             .map_err(|error| refused(&error))?;
         let exchange = Exchange {
-            method: Method::POST,
-            url: &self.url,
             body,
-            tool: None,
             repeatable: true,
-            context,
+            ..Exchange::new(Method::POST, &self.url, context)
         };
         let mut fault = None;
         let opening = async {
@@ -97,7 +95,14 @@ impl Inner {
                 .await;
             let opened = match opened {
                 Ok(answered) if answered.response.status().is_success() => Ok(answered),
-                Ok(Answered { response, sent }) => Err(self.refused(id, response, &sent).await),
+                Ok(Answered { response, sent }) => {
+                    let sent = Sent {
+                        credentials: &sent,
+                        session: None,
+                        url: &self.url,
+                    };
+                    Err(self.refused(id, response, sent).await)
+                }
                 Err(fault) => Err(fault),
             };
             Ok(opened.map_err(|failed| fault = Some(failed)).ok())

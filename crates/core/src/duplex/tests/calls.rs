@@ -272,7 +272,9 @@ impl Channel for Slow {
     ) -> MaybeReady<'a, Result<(), Error>> {
         MaybeReady::new(async move {
             tokio::time::sleep(self.before).await;
-            about.begin();
+            if let Some(under_way) = about.under_way() {
+                under_way.store(true, Ordering::Relaxed);
+            }
             self.wire.push(&message);
             tokio::time::sleep(self.after).await;
             Ok(())
