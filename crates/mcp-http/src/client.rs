@@ -119,7 +119,7 @@ impl HttpClient {
         *request.headers_mut() = headers;
         match self.pool(policy).request(request).await {
             Ok(response) => Ok(HttpResponse::new(response)),
-            Err(error) => Err(SendError::from_hyper(url, error)),
+            Err(error) => Err(SendError::from_hyper(url, &error)),
         }
     }
 
