@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::floor::Floor;
 use crate::measure::{self, Sample};
 use crate::ours::{Audited, Engine, Whole};
-use crate::peers::{Connections, Dialect, Rmcp};
+use crate::peers::{Connections, Dialect, FreshRmcp, Rmcp};
 use crate::plan::{IN_FLIGHT, Load, Workload};
 use crate::{hot, lists, memory};
 
@@ -38,6 +38,7 @@ pub(crate) fn run(workload: &str, contender: &str, address: &str, calls: &str) -
         Load::Lists => lists::run(&runtime, contender, &url, calls)?,
         Load::Memory => memory::run(contender, calls)?,
         Load::HotPath => hot::run(&runtime, contender, calls)?,
+        Load::Command | Load::Size => bail!("{} is no work of this process", workload.name),
         Load::OneByOne | Load::InFlight => calling(&runtime, workload, contender, &url, calls)?,
     };
     println!("{}", serde_json::to_string(&sample)?);
@@ -73,6 +74,7 @@ fn calling(
         "rmcp pooled 2025-11-25" => go.with(rmcp(pooled, Dialect::Session, None)?),
         "rmcp default" => go.with(rmcp(default, Dialect::Stateless, None)?),
         "rmcp default 2025-11-25" => go.with(rmcp(default, Dialect::Session, None)?),
+        "rmcp, fresh session" => go.with(FreshRmcp::new(url)),
         other => bail!("no such contender: {other}"),
     }
 }

@@ -14,7 +14,9 @@
 )]
 
 mod cell;
+mod flames;
 mod floor;
+mod foreign;
 mod hot;
 mod lists;
 mod machine;
@@ -22,6 +24,7 @@ mod measure;
 mod memory;
 mod ours;
 mod peers;
+mod picture;
 mod plan;
 mod process;
 mod report;
@@ -32,14 +35,21 @@ mod statistics;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-mcp-bench run [--check] [--quick] [--out <folder>] [--page <file>]
+mcp-bench run [--check] [--quick] [--out <folder>] [--page <file>] [--picture <file>]
+              [--servers <folder>] [--scripts <folder>] [--mcpt <file>]
          every cell of every workload in interleaved rounds, and a table of ratios
-         --check  fails when a bound is broken
-         --quick  fewer rounds and calls
-         --out    where report.json goes (default target/bench)
-         --page   a Markdown file whose measured part is replaced
+         --check    fails when a bound is broken
+         --quick    fewer rounds and calls
+         --out      where report.json and report.svg go (default target/bench)
+         --page     a Markdown file whose measured part is replaced
+         --picture  where report.svg goes, too
+         --servers  where the SDKs of other languages are (default target/servers)
+         --scripts  the programs that use them (default bench/contenders)
+         --mcpt     the command (default target/release/mcpt)
 mcp-bench cell <workload> <contender> <address> <calls>
          one cell; prints one line of JSON
+mcp-bench flames <title>
+         a flamegraph of the stacks on standard input (`perf script -F ip,sym`), as SVG
 mcp-bench serve
          the server; prints its address, ends when its standard input ends
 ";
@@ -52,6 +62,7 @@ fn main() -> ExitCode {
         ["cell", workload, contender, address, calls] => {
             cell::run(workload, contender, address, calls)
         }
+        ["flames", title] => flames::run(title),
         ["serve"] => server::serve(),
         _ => {
             eprint!("{HELP}");

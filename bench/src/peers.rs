@@ -71,6 +71,37 @@ impl Rmcp {
     }
 }
 
+/// rmcp with a session for each call, over one reqwest client.
+pub(crate) struct FreshRmcp {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl FreshRmcp {
+    pub(crate) fn new(url: &str) -> Self {
+        Self {
+            client: reqwest::Client::new(),
+            url: url.to_owned(),
+        }
+    }
+}
+
+impl Caller for FreshRmcp {
+    async fn call(&self) -> Result<()> {
+        let config = StreamableHttpClientTransportConfig::with_uri(self.url.as_str())
+            .auth_header("test-token-alice");
+        let transport = StreamableHttpClientTransport::with_client(self.client.clone(), config);
+        let mode = ClientLifecycleMode::Initialize;
+        let session = Rmcp {
+            service: ().serve_with_lifecycle(transport, mode).await?,
+            arguments: crate::ours::arguments(),
+        };
+        session.call().await?;
+        session.service.cancel().await?;
+        Ok(())
+    }
+}
+
 impl Caller for Rmcp {
     async fn call(&self) -> Result<()> {
         let call =

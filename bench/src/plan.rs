@@ -18,6 +18,10 @@ pub(crate) enum Load {
     Memory,
     /// What every call does first, without a server.
     HotPath,
+    /// A program, from its start to its exit.
+    Command,
+    /// How large a program is.
+    Size,
 }
 
 /// A table of the report.
@@ -51,7 +55,20 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             "rmcp pooled 2025-11-25",
             "rmcp default",
             "rmcp default 2025-11-25",
+            "rmcp, fresh session",
+            "TypeScript SDK",
+            "Python SDK",
+            "Python SDK, fresh session",
+            "Python SDK, load-connect-call-close",
         ],
+    },
+    Workload {
+        name: "asleep",
+        title: "One call after another, the server's core asleep between them",
+        load: Load::OneByOne,
+        path: "/asleep",
+        calls: 1_000,
+        contenders: &["raw", "mcp-http", "rmcp pooled", "rmcp default"],
     },
     Workload {
         name: "events",
@@ -124,7 +141,34 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             "rmcp",
         ],
     },
+    Workload {
+        name: "command",
+        title: "A command, from start to exit",
+        load: Load::Command,
+        path: "/json",
+        calls: 10,
+        contenders: &["true", "mcpt --version", "mcpt call"],
+    },
+    Workload {
+        name: "size",
+        title: "The command's file",
+        load: Load::Size,
+        path: "",
+        calls: 1,
+        contenders: &["mcpt"],
+    },
 ];
+
+/// Of how many calls of a workload a contender does one: where a call takes long, few tell enough.
+pub(crate) fn share(contender: &str) -> u64 {
+    match contender {
+        "Python SDK, load-connect-call-close" => 250,
+        "Python SDK, fresh session" => 200,
+        "Python SDK" | "rmcp, fresh session" | "rmcp default" | "rmcp default 2025-11-25" => 10,
+        "TypeScript SDK" => 4,
+        _ => 1,
+    }
+}
 
 impl Workload {
     pub(crate) fn named(name: &str) -> Result<&'static Self> {
@@ -136,14 +180,14 @@ impl Workload {
     /// What the others are compared with, where that says something.
     pub(crate) fn floor(&self) -> Option<&'static str> {
         match self.load {
-            Load::HotPath => None,
+            Load::HotPath | Load::Command | Load::Size => None,
             _ => self.contenders.first().copied(),
         }
     }
 
     /// Whether numbers differ between rounds.
     pub(crate) fn is_timed(&self) -> bool {
-        self.load != Load::Memory
+        !matches!(self.load, Load::Memory | Load::Size)
     }
 }
 
@@ -160,7 +204,9 @@ pub(crate) enum Quantity {
     Allocations,
     /// Processor time per call, in nanoseconds.
     CpuNanos,
-    /// Bytes held per tenant.
+    /// The median, in milliseconds.
+    Millis,
+    /// Bytes held per tenant, or of a file.
     Bytes,
 }
 
@@ -209,7 +255,7 @@ const fn at_least(
     }
 }
 
-use Quantity::{Allocations, Bytes, CpuNanos, CpuOver, MedianOver, TimeOver};
+use Quantity::{Allocations, Bytes, CpuNanos, CpuOver, MedianOver, Millis, TimeOver};
 
 pub(crate) const BOUNDS: &[Bound] = &[
     at_most("calls", "mcp-http", CpuOver("calls", "raw"), 1.25),
@@ -220,6 +266,13 @@ pub(crate) const BOUNDS: &[Bound] = &[
     at_most("calls", "whole", Allocations, 80.0),
     at_least("calls", "rmcp pooled", CpuOver("calls", "mcp-http"), 3.5),
     at_least("calls", "rmcp default", CpuOver("calls", "mcp-http"), 8.0),
+    at_least("calls", "Python SDK", CpuOver("calls", "mcp-http"), 50.0),
+    at_least(
+        "calls",
+        "Python SDK, load-connect-call-close",
+        MedianOver("calls", "mcp-http"),
+        1_000.0,
+    ),
     at_most("events", "mcp-http", CpuOver("calls", "mcp-http"), 1.15),
     at_most("flight", "mcp-http", CpuOver("flight", "raw"), 1.25),
     at_most("slow", "mcp-http", TimeOver("slow", "raw"), 1.08),
@@ -231,6 +284,8 @@ pub(crate) const BOUNDS: &[Bound] = &[
     at_most("hot", "tools from the cache", CpuNanos, 1_000.0),
     at_most("memory", "cached tool set, private tools", Bytes, 61_440.0),
     at_most("memory", "cached tool set, equal tools", Bytes, 1_023.0),
+    at_most("command", "mcpt call", Millis, 30.0),
+    at_most("size", "mcpt", Bytes, 15_728_639.0),
 ];
 
 #[test]

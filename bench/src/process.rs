@@ -1,6 +1,7 @@
 //! Processes on cores of their own.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -33,6 +34,16 @@ impl Pinning {
     /// This program, on a core.
     fn command(self, core: &str) -> Result<Command> {
         let program = std::env::current_exe().context("where is this program?")?;
+        Ok(self.on(core, &program))
+    }
+
+    /// A program on the clients' core.
+    pub(crate) fn client(self, program: &Path) -> Command {
+        let [_, core] = CORES;
+        self.on(core, program)
+    }
+
+    fn on(self, core: &str, program: &Path) -> Command {
         let mut command = if self.0 {
             let mut command = Command::new("taskset");
             command.args(["-c", core]).arg(program);
@@ -49,7 +60,7 @@ impl Pinning {
         ] {
             command.env(setting, "268435456");
         }
-        Ok(command)
+        command
     }
 
     /// Runs one cell to its end.

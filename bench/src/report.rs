@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::foreign::Foreign;
 use crate::machine::Machine;
 use crate::measure::Sample;
 use crate::plan::{BOUNDS, Bound, Limit, Load, Quantity, WORKLOADS, Workload};
+use crate::process::Pinning;
 use crate::run::Samples;
 use crate::statistics::Spread;
 
@@ -21,56 +23,71 @@ pub(crate) struct Report {
     /// Whether client and server had a core each.
     pinned: bool,
     rounds: usize,
-    cells: Vec<Cell>,
+    /// The contenders in other languages.
+    versions: Vec<String>,
+    /// What could not be run here, and why.
+    left_out: Vec<String>,
+    pub(crate) cells: Vec<Cell>,
     bounds: Vec<Judged>,
 }
 
 /// A contender at a workload, over all rounds.
 #[derive(Debug, Serialize)]
-struct Cell {
-    workload: &'static str,
-    contender: &'static str,
+pub(crate) struct Cell {
+    pub(crate) workload: &'static str,
+    pub(crate) contender: &'static str,
     cpu_ns: Spread,
     wall_ns: Spread,
     p50_ns: Spread,
     allocations: f64,
     allocated_bytes: f64,
     /// Beside the floor of the same round, the workload's first contender.
-    cpu_ratio: Option<Spread>,
-    wall_ratio: Option<Spread>,
-    p50_ratio: Option<Spread>,
-    bytes_ratio: Option<f64>,
+    pub(crate) cpu_ratio: Option<Spread>,
+    pub(crate) wall_ratio: Option<Spread>,
+    pub(crate) p50_ratio: Option<Spread>,
+    pub(crate) bytes_ratio: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
 struct Judged {
     what: String,
-    measured: f64,
+    measured: Option<f64>,
     limit: f64,
-    kept: bool,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Kept,
+    Broken,
+    NotMeasured,
 }
 
 impl Report {
     pub(crate) fn new(
         machine: Machine,
-        pinned: bool,
+        pinning: Pinning,
         rounds: usize,
+        foreign: &Foreign,
         samples: &Samples,
-    ) -> Result<Self> {
-        let mut cells = Vec::new();
-        for workload in WORKLOADS {
-            for contender in workload.contenders {
-                cells.push(Cell::of(workload, contender, samples)?);
-            }
-        }
-        let bounds: Result<_> = BOUNDS.iter().map(|bound| judge(bound, samples)).collect();
-        Ok(Self {
+    ) -> Self {
+        let cells = WORKLOADS.iter().flat_map(|workload| {
+            let of = move |contender: &&'static str| Cell::of(workload, contender, samples);
+            workload.contenders.iter().filter_map(of)
+        });
+        let left_out = foreign.missing();
+        Self {
             machine,
-            pinned,
+            pinned: pinning.is_there(),
             rounds,
-            cells,
-            bounds: bounds?,
-        })
+            versions: foreign.versions.clone(),
+            left_out: left_out
+                .map(|(kind, why)| format!("{kind}: {why}"))
+                .collect(),
+            cells: cells.collect(),
+            bounds: BOUNDS.iter().map(|bound| judge(bound, samples)).collect(),
+        }
     }
 
     pub(crate) fn json(&self) -> Result<String> {
@@ -79,7 +96,22 @@ impl Report {
 
     /// How many bounds are broken.
     pub(crate) fn broken(&self) -> usize {
-        self.bounds.iter().filter(|bound| !bound.kept).count()
+        self.count(Verdict::Broken)
+    }
+
+    /// The last line of a run.
+    pub(crate) fn verdict(&self) -> String {
+        format!(
+            "{} bounds are kept, {} broken, {} not measured",
+            self.count(Verdict::Kept),
+            self.broken(),
+            self.count(Verdict::NotMeasured)
+        )
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        let bounds = self.bounds.iter();
+        bounds.filter(|bound| bound.verdict == verdict).count()
     }
 
     pub(crate) fn print(&self) {
@@ -111,12 +143,18 @@ impl Report {
                 "not pinned, so trust allocations and large differences only"
             },
         );
+        // Writing to a string does not fail.
+        if !self.versions.is_empty() {
+            let _ = writeln!(text, "Beside rmcp 3.11: {}.", self.versions.join(", "));
+        }
+        for left_out in &self.left_out {
+            let _ = writeln!(text, "Left out: {left_out}.");
+        }
         for workload in WORKLOADS {
             let cells = self
                 .cells
                 .iter()
                 .filter(|cell| cell.workload == workload.name);
-            // Writing to a string does not fail.
             let _ = write!(text, "\n### {}\n\n{}", workload.title, head(workload));
             for cell in cells {
                 text.push_str(&cell.row(workload));
@@ -124,8 +162,13 @@ impl Report {
         }
         text.push_str("\n### Bounds\n\n| what | measured | bound | |\n|---|---|---|---|\n");
         for bound in &self.bounds {
-            let verdict = if bound.kept { "kept" } else { "**broken**" };
-            let (measured, limit) = (number(bound.measured), number(bound.limit));
+            let verdict = match bound.verdict {
+                Verdict::Kept => "kept",
+                Verdict::Broken => "**broken**",
+                Verdict::NotMeasured => "not measured",
+            };
+            let measured = bound.measured.map(number).unwrap_or_default();
+            let limit = number(bound.limit);
             let _ = writeln!(
                 text,
                 "| {} | {measured} | {limit} | {verdict} |",
@@ -138,15 +181,16 @@ impl Report {
 }
 
 impl Cell {
-    fn of(workload: &'static Workload, contender: &'static str, samples: &Samples) -> Result<Self> {
+    /// `None` where the contender was not run.
+    fn of(workload: &'static Workload, contender: &'static str, samples: &Samples) -> Option<Self> {
         let own = of(samples, workload.name, contender)?;
         let spread = |quantity: fn(&Sample) -> f64| Spread::of(own.iter().map(quantity));
         let ratio = |quantity: fn(&Sample) -> f64| {
-            let floor = of(samples, workload.name, workload.floor()?).ok()?;
+            let floor = of(samples, workload.name, workload.floor()?)?;
             ratios(own, floor, quantity)
         };
         let last = own.last().copied().unwrap_or_default();
-        Ok(Self {
+        Some(Self {
             workload: workload.name,
             contender,
             cpu_ns: spread(|sample| sample.cpu_ns).unwrap_or_default(),
@@ -196,6 +240,11 @@ impl Cell {
                 "| {contender} | {} | {allocations} |\n",
                 number(self.cpu_ns.median)
             ),
+            Load::Command => format!("| {contender} | {} |\n", number(self.wall_ns.median / 1e6)),
+            Load::Size => format!(
+                "| {contender} | {} |\n",
+                number(self.allocated_bytes / f64::from(1 << 20))
+            ),
             Load::Memory => format!(
                 "| {contender} | {} | {} |\n",
                 self.bytes_ratio.map(number).unwrap_or_default(),
@@ -217,23 +266,26 @@ fn head(workload: &Workload) -> &'static str {
             "| | CPU x raw text | quartiles | CPU µs | allocations | KiB allocated |\n|---|---|---|---|---|---|\n"
         }
         Load::HotPath => "| | CPU ns | allocations |\n|---|---|---|\n",
+        Load::Command => "| | ms |\n|---|---|\n",
+        Load::Size => "| | MiB |\n|---|---|\n",
         Load::Memory => "| | x raw text | KiB |\n|---|---|---|\n",
     }
 }
 
-fn judge(bound: &Bound, samples: &Samples) -> Result<Judged> {
+fn judge(bound: &Bound, samples: &Samples) -> Judged {
     let Bound {
         workload,
         contender,
         quantity,
         limit,
     } = *bound;
-    let own = of(samples, workload, contender)?;
     let median = |quantity: fn(&Sample) -> f64| {
+        let own = of(samples, workload, contender)?;
         Spread::of(own.iter().map(quantity)).map(|spread| spread.median)
     };
     let over = |other: (&'static str, &'static str), quantity: fn(&Sample) -> f64| {
-        let other = of(samples, other.0, other.1).ok()?;
+        let own = of(samples, workload, contender)?;
+        let other = of(samples, other.0, other.1)?;
         ratios(own, other, quantity).map(|spread| spread.median)
     };
     let beside = |(at, by): (&str, &str)| {
@@ -258,29 +310,32 @@ fn judge(bound: &Bound, samples: &Samples) -> Result<Judged> {
         ),
         Quantity::Allocations => (median(|it| it.allocations), "allocations".to_owned()),
         Quantity::CpuNanos => (median(|it| it.cpu_ns), "CPU ns".to_owned()),
+        Quantity::Millis => (median(|it| it.p50_ns / 1e6), "ms".to_owned()),
         Quantity::Bytes => (median(|it| it.allocated_bytes), "bytes".to_owned()),
     };
-    let measured = measured.with_context(|| format!("{workload} by {contender} was not run"))?;
-    let (limit, kept, word) = match limit {
-        Limit::AtMost(limit) => (limit, measured <= limit, "at most"),
-        Limit::AtLeast(limit) => (limit, measured >= limit, "at least"),
+    let (limit, word, is_kept): (_, _, fn(f64, f64) -> bool) = match limit {
+        Limit::AtMost(limit) => (limit, "at most", |measured, limit| measured <= limit),
+        Limit::AtLeast(limit) => (limit, "at least", |measured, limit| measured >= limit),
     };
-    Ok(Judged {
+    Judged {
         what: format!("`{workload}` by {contender}: {unit}, {word}"),
         measured,
         limit,
-        kept,
-    })
+        verdict: match measured {
+            None => Verdict::NotMeasured,
+            Some(measured) if is_kept(measured, limit) => Verdict::Kept,
+            Some(_) => Verdict::Broken,
+        },
+    }
 }
 
 fn of<'s>(
     samples: &'s Samples,
     workload: &'static str,
     contender: &'static str,
-) -> Result<&'s [Sample]> {
+) -> Option<&'s [Sample]> {
     let own = samples.get(&(workload, contender));
     own.map(Vec::as_slice)
-        .with_context(|| format!("{workload} by {contender} was not run"))
 }
 
 /// Ratios within each round.
@@ -294,7 +349,7 @@ fn ratios(own: &[Sample], other: &[Sample], quantity: fn(&Sample) -> f64) -> Opt
 }
 
 /// As many digits as mean something.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value {
         _ if (value - value.round()).abs() < 1e-9 => format!("{value:.0}"),
         ..10.0 => format!("{value:.2}"),

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::foreign::{Foreign, Places};
 use crate::machine::Machine;
 use crate::measure::Sample;
-use crate::plan::{Load, WORKLOADS, Workload};
+use crate::picture;
+use crate::plan::{self, Load, WORKLOADS, Workload};
 use crate::process::{Pinning, Server};
 use crate::report::Report;
 
@@ -20,6 +22,8 @@ struct Options {
     quick: bool,
     out: PathBuf,
     page: Option<PathBuf>,
+    picture: Option<PathBuf>,
+    places: Places,
 }
 
 impl Options {
@@ -29,6 +33,12 @@ impl Options {
             quick: false,
             out: PathBuf::from("target/bench"),
             page: None,
+            picture: None,
+            places: Places {
+                servers: PathBuf::from("target/servers"),
+                scripts: PathBuf::from("bench/contenders"),
+                mcpt: PathBuf::from("target/release/mcpt"),
+            },
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -38,6 +48,10 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--out" => options.out = PathBuf::from(value()?),
                 "--page" => options.page = Some(PathBuf::from(value()?)),
+                "--picture" => options.picture = Some(PathBuf::from(value()?)),
+                "--servers" => options.places.servers = PathBuf::from(value()?),
+                "--scripts" => options.places.scripts = PathBuf::from(value()?),
+                "--mcpt" => options.places.mcpt = PathBuf::from(value()?),
                 other => bail!("no such option: {other}"),
             }
         }
@@ -48,11 +62,25 @@ impl Options {
 /// The samples of each cell, one per round.
 pub(crate) type Samples = BTreeMap<(&'static str, &'static str), Vec<Sample>>;
 
+/// What a run works with.
+struct Bench {
+    pinning: Pinning,
+    server: Server,
+    foreign: Foreign,
+}
+
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let options = Options::parse(args)?;
     let pinning = Pinning::find();
     let rounds = if options.quick { QUICK_ROUNDS } else { ROUNDS };
-    let server = Server::start(pinning)?;
+    let bench = Bench {
+        pinning,
+        server: Server::start(pinning)?,
+        foreign: Foreign::find(options.places),
+    };
+    for (kind, why) in bench.foreign.missing() {
+        eprintln!("left out: {kind} ({why})");
+    }
     let mut samples = Samples::new();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
@@ -65,64 +93,81 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
             } else {
                 workload.calls
             };
-            once(pinning, &server, workload, round, calls, &mut samples)?;
+            bench.once(workload, round, calls, &mut samples)?;
         }
     }
-    drop(server);
-    let report = Report::new(Machine::here(), pinning.is_there(), rounds, &samples)?;
+    let report = Report::new(Machine::here(), pinning, rounds, &bench.foreign, &samples);
+    drop(bench);
     report.print();
     std::fs::create_dir_all(&options.out)?;
-    let file = options.out.join("report.json");
-    std::fs::write(&file, report.json()? + "\n")?;
-    println!("\nwritten: {}", file.display());
-    if let Some(page) = &options.page {
-        let text = std::fs::read_to_string(page).unwrap_or_default();
-        std::fs::write(page, report.replaced_in(&text)?)?;
-        println!("written: {}", page.display());
+    let drawn = picture::draw(&report);
+    let mut written = vec![
+        (options.out.join("report.json"), report.json()? + "\n"),
+        (options.out.join("report.svg"), drawn.clone()),
+    ];
+    if let Some(page) = options.page {
+        let text = std::fs::read_to_string(&page).unwrap_or_default();
+        let text = report.replaced_in(&text)?;
+        written.push((page, text));
+    }
+    written.extend(options.picture.map(|picture| (picture, drawn)));
+    println!();
+    for (file, text) in written {
+        std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+        println!("written: {}", file.display());
     }
     let broken = report.broken();
+    println!("{}", report.verdict());
     ensure!(!options.check || broken == 0, "{broken} bounds are broken");
     Ok(())
 }
 
-/// One round of a workload. The floor is measured before and after the others, because a machine
-/// has better and worse moments.
-fn once(
-    pinning: Pinning,
-    server: &Server,
-    workload: &'static Workload,
-    round: usize,
-    calls: u64,
-    samples: &mut Samples,
-) -> Result<()> {
-    let cell = |contender: &str| {
-        // Each call a connection of its own: a tenth tells enough.
-        let calls = if contender.starts_with("rmcp default") {
-            calls.div_ceil(10)
-        } else {
-            calls
+impl Bench {
+    /// One round of a workload. The floor is measured before and after the others, because a
+    /// machine has better and worse moments.
+    fn once(
+        &self,
+        workload: &'static Workload,
+        round: usize,
+        calls: u64,
+        samples: &mut Samples,
+    ) -> Result<()> {
+        let here = |contender: &&&'static str| self.foreign.is_there(contender);
+        let contenders: Vec<&'static str> =
+            workload.contenders.iter().filter(here).copied().collect();
+        let Some((floor, others)) = contenders.split_first() else {
+            return Ok(());
         };
-        pinning.cell(workload.name, contender, &server.address, calls)
-    };
-    let (floor, others) = workload.contenders.split_first().context("nobody to run")?;
-    let mut order: Vec<&'static str> = others.to_vec();
-    let turns = round % order.len().max(1);
-    order.rotate_left(turns);
-    let before = cell(floor)?;
-    for contender in order {
-        let sample = cell(contender)?;
-        samples
-            .entry((workload.name, contender))
-            .or_default()
-            .push(sample);
+        let mut order: Vec<&'static str> = others.to_vec();
+        let turns = round % order.len().max(1);
+        order.rotate_left(turns);
+        let before = self.cell(workload, floor, calls)?;
+        for contender in order {
+            let sample = self.cell(workload, contender, calls)?;
+            let cell = samples.entry((workload.name, contender));
+            cell.or_default().push(sample);
+        }
+        let floors = match workload.load {
+            Load::Memory | Load::Size => before,
+            _ => before.mean(&self.cell(workload, floor, calls)?),
+        };
+        let cell = samples.entry((workload.name, *floor));
+        cell.or_default().push(floors);
+        Ok(())
     }
-    let floors = match workload.load {
-        Load::Memory => before,
-        _ => before.mean(&cell(floor)?),
-    };
-    samples
-        .entry((workload.name, *floor))
-        .or_default()
-        .push(floors);
-    Ok(())
+
+    fn cell(&self, workload: &Workload, contender: &str, calls: u64) -> Result<Sample> {
+        let (pinning, address) = (self.pinning, self.server.address.as_str());
+        let calls = calls.div_ceil(plan::share(contender));
+        match workload.load {
+            Load::Command => return self.foreign.command(pinning, contender, address, calls),
+            Load::Size => return self.foreign.size(),
+            _ => {}
+        }
+        let url = format!("http://{address}{}", workload.path);
+        match self.foreign.cell(pinning, contender, &url, calls)? {
+            Some(sample) => Ok(sample),
+            None => pinning.cell(workload.name, contender, address, calls),
+        }
+    }
 }

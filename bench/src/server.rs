@@ -4,6 +4,7 @@ mod answers;
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -17,12 +18,50 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use self::answers::Answers;
 pub(crate) use self::answers::{LONG_LIST, TOOL, tools};
 
 /// How long the slow path takes.
 pub(crate) const SLOW: Duration = Duration::from_millis(10);
+
+/// How long the server stays awake behind a request.
+const AWAKE: Duration = Duration::from_millis(20);
+
+/// Keeps the server's core from falling asleep between two requests: else each client pays for
+/// waking it, which on a virtual machine costs more than the whole rest of a call.
+#[derive(Default)]
+struct Wakefulness {
+    until: Mutex<Option<Instant>>,
+    begun: Notify,
+}
+
+impl Wakefulness {
+    fn set(&self, until: Option<Instant>) -> Option<Instant> {
+        let mut ours = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut ours, until)
+    }
+
+    fn extend(&self) {
+        if self.set(Some(Instant::now() + AWAKE)).is_none() {
+            self.begun.notify_one();
+        }
+    }
+
+    async fn keep(&self) {
+        loop {
+            let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            match until {
+                None => self.begun.notified().await,
+                Some(until) if until < Instant::now() => drop(self.set(None)),
+                // The runtime asks the system for events each time, and does not wait for them.
+                Some(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+}
 
 type Whole = Full<Bytes>;
 type Piece = stream::Once<futures_util::future::Ready<Result<Frame<Bytes>, Infallible>>>;
@@ -37,8 +76,10 @@ pub(crate) fn serve() -> Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         println!("{}", listener.local_addr()?);
         std::io::stdout().flush()?;
+        let wakefulness = Arc::new(Wakefulness::default());
         tokio::select! {
-            accepted = accept(listener) => accepted,
+            accepted = accept(listener, &wakefulness) => accepted,
+            () = wakefulness.keep() => Ok(()),
             () = end_of_input() => Ok(()),
         }
     })
@@ -50,14 +91,20 @@ async fn end_of_input() {
     while matches!(input.read(&mut nothing).await, Ok(1..)) {}
 }
 
-async fn accept(listener: TcpListener) -> Result<()> {
+async fn accept(listener: TcpListener, wakefulness: &Arc<Wakefulness>) -> Result<()> {
     // One for the life of the process: every answer borrows from it.
     let answers: &'static Answers = Box::leak(Box::new(Answers::new()));
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(async move {
-            let service = service_fn(move |request| answer(answers, request));
+        let wakefulness = Arc::clone(wakefulness);
+        tokio::task::spawn(async move {
+            let service = service_fn(|request: Request<Incoming>| {
+                if request.uri().path() != "/asleep" {
+                    wakefulness.extend();
+                }
+                answer(answers, request)
+            });
             // A connection that breaks is the client's affair.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)

@@ -1,38 +1,67 @@
 //! `cargo xtask bench`: what a call costs, beside a bare client and other libraries.
 
-use anyhow::{Result, bail};
-use xshell::cmd;
+mod build;
 
-use crate::workspace;
+use std::fs;
+use std::path::PathBuf;
 
-/// The page that shows the last full run.
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use xshell::{Shell, cmd};
+
+use crate::{servers, workspace};
+
+/// The page that shows the last full run, and its picture.
 const PAGE: &str = "docs/performance.md";
+const PICTURE: &str = "docs/performance.svg";
+
+const OUT: &str = "target/bench";
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
-    if let Some(other) = args
-        .iter()
-        .find(|arg| !["--check", "--quick"].contains(*arg))
-    {
-        bail!("`cargo xtask bench` does not know {other}; it knows --check and --quick");
-    }
     let shell = workspace::shell()?;
-    // Optimised as a release is, with its symbols, so that the same program can be profiled.
+    if args.contains(&"--build") {
+        let built = build::measured(&shell)?;
+        build::show(&built, &workspace::root()?.join(PAGE))?;
+        return keep("build.json", &built);
+    }
+    // The contenders in other languages come with the servers that tests talk to.
+    if let Err(error) = servers::install() {
+        eprintln!("Python and TypeScript may be left out: {error:#}");
+    }
+    let program = program(&shell)?;
+    cmd!(shell, "cargo build --quiet --release --package mcpt").run()?;
+    // A quick run is too rough to be shown.
+    let shown: &[&str] = if args.contains(&"--quick") {
+        &[]
+    } else {
+        &["--page", PAGE, "--picture", PICTURE]
+    };
+    let ran = cmd!(shell, "{program} run --out {OUT} {shown...} {args...}").run();
+    // What is known of the build belongs to the report, also of a run that broke a bound.
+    if let Ok(built) = fs::read(workspace::root()?.join(OUT).join("build.json")) {
+        let report = workspace::root()?.join(OUT).join("report.json");
+        let mut whole: Value = serde_json::from_slice(&fs::read(report)?)?;
+        if let Some(whole) = whole.as_object_mut() {
+            whole.insert("build".to_owned(), serde_json::from_slice(&built)?);
+        }
+        keep("report.json", &whole)?;
+    }
+    ran.context("see above")
+}
+
+/// Builds the benchmark with symbols, so that the same program can be profiled.
+pub(crate) fn program(shell: &Shell) -> Result<PathBuf> {
     cmd!(
         shell,
         "cargo build --quiet --profile bench --package mcp-bench"
     )
     .run()?;
-    let program = workspace::root()?.join("target/release/mcp-bench");
-    // A quick run is too rough to be shown.
-    let page: &[&str] = if args.contains(&"--quick") {
-        &[]
-    } else {
-        &["--page", PAGE]
-    };
-    cmd!(
-        shell,
-        "{program} run --out target/bench {page...} {args...}"
-    )
-    .run()?;
-    Ok(())
+    Ok(workspace::root()?.join("target/release/mcp-bench"))
+}
+
+fn keep(name: &str, what: &Value) -> Result<()> {
+    let folder = workspace::root()?.join(OUT);
+    fs::create_dir_all(&folder)?;
+    let text = serde_json::to_string_pretty(what)? + "\n";
+    fs::write(folder.join(name), text).with_context(|| format!("{OUT}/{name}"))
 }

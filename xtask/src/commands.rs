@@ -3,7 +3,7 @@
 use crate::command::{Command, Flag, Run, Words};
 use crate::{
     bench, ci, conformance, coverage, deps, docs, examples, features, fuzz, generate, lint, loom,
-    msrv, package, schema, servers, test, tidy,
+    msrv, package, profile, schema, servers, test, tidy,
 };
 
 /// A command that takes nothing.
@@ -154,17 +154,39 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        about: "measure what a call costs beside a bare client and rmcp, in a release build",
-        more: "",
+        about: "measure what a call costs beside a bare client, rmcp and other SDKs, in a release build",
+        more: "Writes target/bench/report.json and report.svg, docs/performance.md and .svg. Wants a quiet\n\
+            machine for five minutes; Python and TypeScript are left out where they are not there.",
         options: &[
             Flag("--check", "fail when a bound is broken"),
             Flag(
                 "--quick",
                 "fewer rounds; leaves docs/performance.md as it is",
             ),
+            Flag(
+                "--build",
+                "only what each crate costs to build; builds everything from nothing",
+            ),
         ],
         words: Words::None,
         run: Run::StepWith(bench::run),
+    },
+    Command {
+        name: "profile",
+        about: "a flamegraph of a cell of the benchmark, or who allocates in it",
+        more: "Uses perf, or valgrind where perf may not sample. What is written goes to target/bench.",
+        options: &[
+            Flag(
+                "--cell <workload>/<contender>",
+                "which; default calls/mcp-http",
+            ),
+            Flag(
+                "--allocations",
+                "each place that allocates in a call; needs valgrind",
+            ),
+        ],
+        words: Words::None,
+        run: Run::StepWith(profile::run),
     },
     Command {
         name: "generate",

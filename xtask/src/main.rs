@@ -26,6 +26,7 @@ mod lint;
 mod loom;
 mod msrv;
 mod package;
+mod profile;
 mod redis;
 mod schema;
 mod servers;
