@@ -166,6 +166,11 @@ impl RedisServer {
         or_fail(self.launch());
     }
 
+    /// The password of the default user from the next start on.
+    pub fn change_password(&mut self, password: &str) {
+        self.options.password = Some(password.to_owned());
+    }
+
     /// Stops it where it stands (SIGSTOP): connections stay, and nothing is answered.
     pub fn pause(&self) {
         self.signal("STOP");

@@ -1,5 +1,6 @@
 //! Tokens in time: the rows of the threat list, on a paused or a manual clock.
 
+mod away;
 mod cancellation;
 mod failing;
 mod herd;

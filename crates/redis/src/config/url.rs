@@ -98,6 +98,12 @@ fn first(url: &Url, port: u16) -> Result<Address, RedisError> {
         .ok_or_else(|| RedisError::config("the address of Redis names no host"))?;
     // Brackets are of the URL's grammar, not of the address.
     let host = host.trim_start_matches('[').trim_end_matches(']');
+    if !host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte))
+    {
+        return Err(RedisError::config("the host of Redis is malformed"));
+    }
     Ok(Address::new(host, url.port().unwrap_or(port)))
 }
 

@@ -38,6 +38,8 @@ enum Try {
     Fetched(Fetched),
     /// Somebody else has the lease.
     Busy,
+    /// The lease was lost before anything was done under it.
+    Stopped,
     Failed(CredentialError),
     Store(StoreError),
 }
@@ -82,12 +84,13 @@ impl TokenFetch {
             {
                 Try::Fetched(fetched) => return Ok(fetched),
                 Try::Failed(error) => return Err(error),
-                Try::Busy if context.clock.now() >= wait.limit(&context) => {
+                Try::Busy | Try::Stopped if context.clock.now() >= wait.limit(&context) => {
                     return Err(CredentialError::unavailable(
                         "another process is refreshing the token, and was not done in time",
                     ));
                 }
                 Try::Busy => wait.for_another(store, key, &context).await,
+                Try::Stopped => wait.a_moment(&context).await,
                 Try::Store(error) if error.kind() == StoreErrorKind::Unreachable => {
                     if let Some(held) = self.held().filter(|held| self.may_go_alone(held)) {
                         return self.fetch_without(store, key, held, context).await;
@@ -132,7 +135,7 @@ impl TokenFetch {
     ) -> Result<Lease, Try> {
         let looking = async {
             let stored = store.load(key).await?;
-            if !self.is_behind(store, key, stored.as_ref()).await?
+            if !self.is_behind(store, key, context, stored.as_ref()).await?
                 && let Some(fetched) = self.adopt(stored.as_ref(), context)
             {
                 return Err(Try::Fetched(fetched));
@@ -162,7 +165,7 @@ impl TokenFetch {
     ) -> Result<Fetched, Try> {
         // Whoever had the lease before may have refreshed while we asked for it.
         let stored = store.load(key).await?;
-        let behind = self.is_behind(store, key, stored.as_ref()).await?;
+        let behind = self.is_behind(store, key, context, stored.as_ref()).await?;
         if !behind && let Some(fetched) = self.adopt(stored.as_ref(), context) {
             return Ok(fetched);
         }
@@ -193,7 +196,7 @@ impl TokenFetch {
         }
         if !lease.is_held() {
             // Stopped for too long: somebody else may be asking the source by now.
-            return Err(Try::Busy);
+            return Err(Try::Stopped);
         }
         let token = match self.exchange(previous, context.scopes.clone()).await {
             Ok(token) => token,
@@ -278,7 +281,7 @@ impl TokenFetch {
         context: &FetchContext,
     ) -> Result<(), StoreError> {
         let stored = store.load(key).await?;
-        let behind = self.is_behind(store, key, stored.as_ref()).await?;
+        let behind = self.is_behind(store, key, context, stored.as_ref()).await?;
         let found = stored.map(|stored| stored.revision);
         let Some(held) = self.held().filter(|held| !held.saved) else {
             return Ok(());
@@ -317,16 +320,30 @@ impl TokenFetch {
         }
     }
 
-    /// Whether the store has lost the token that is held here, which it had stored.
+    /// Whether the store has lost the token that is held here, and this one takes its place.
+    ///
+    /// Where the store has an older one, ours is better in any case. Where it has none, others may
+    /// hold a later one than ours: only a token that is still good is likely to be the latest, and a
+    /// refresh token that was used already would end the grant for everybody.
     async fn is_behind(
         &self,
         store: &SharedStore,
         key: &TokenKey,
+        context: &FetchContext,
         stored: Option<&StoredToken>,
     ) -> Result<bool, StoreError> {
         let found = stored.map(|stored| stored.revision);
-        match self.held().and_then(|held| held.revision) {
-            Some(known) if found != Some(known) => store.has_lost(key, known, found).await,
+        let Some(held) = self.held() else {
+            return Ok(false);
+        };
+        match held.revision {
+            Some(known) if found != Some(known) => {
+                let fit = found.is_some()
+                    || !held.saved
+                    || self.policy == StorePolicy::RefreshAlone
+                    || self.accept(&held, &context.clock).is_ok();
+                Ok(fit && store.has_lost(key, known, found).await?)
+            }
             _ => Ok(false),
         }
     }
@@ -416,16 +433,19 @@ impl Wait {
             self.changes = Some(store.changes(key).await);
             return;
         };
-        let pause = if changes.are_told() {
-            POLL_TOLD
-        } else {
-            let pause = self.poll;
-            self.poll = (self.poll * 2).min(POLL_MAX);
-            pause
-        };
-        let pause = pause.mul_f64(0.5 + fastrand::f64());
+        if !changes.are_told() {
+            return self.a_moment(context).await;
+        }
+        let pause = POLL_TOLD.mul_f64(0.5 + fastrand::f64());
         let limit = context.clock.sleep_until(context.clock.now() + pause);
         race(pin!(changes.next()), limit).await;
+    }
+
+    /// A little longer each time.
+    async fn a_moment(&mut self, context: &FetchContext) {
+        let pause = self.poll.mul_f64(0.5 + fastrand::f64());
+        self.poll = (self.poll * 2).min(POLL_MAX);
+        context.clock.sleep_until(context.clock.now() + pause).await;
     }
 
     /// Until the store may be back; `false` when there is no time for another try.
