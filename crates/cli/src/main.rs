@@ -52,7 +52,8 @@ fn main() -> ExitCode {
                 Command::Login(args) => login::run(args),
                 Command::Logout(args) => logout::run(args),
                 Command::Completions { shell } => manual::completions(*shell),
-                Command::Man => manual::page(),
+                Command::Man { out } => manual::pages(out.as_deref()),
+                Command::Schema => manual::schema(),
             }
         }
         Err(error) => usage(&error, json),

@@ -107,7 +107,8 @@ pub(crate) fn principal(common: &CommonArgs) -> Result<Principal, Error> {
 }
 
 fn chosen(config: &Config, name: &str) -> Chosen {
-    let own = |warning: &&ConfigWarning| warning.server() == Some(name);
+    // What is odd in the file itself concerns all its servers.
+    let own = |warning: &&ConfigWarning| warning.server().is_none_or(|server| server == name);
     Chosen {
         warnings: config.warnings().iter().filter(own).cloned().collect(),
         ..Chosen::new(name, config.server(name).cloned())

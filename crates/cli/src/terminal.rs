@@ -36,8 +36,7 @@ impl Look {
     };
 
     pub(crate) fn of_stdout() -> Self {
-        let width = terminal_size::terminal_size().map(|(width, _)| width.0);
-        Self::new(io::stdout().is_terminal(), width)
+        Self::new(io::stdout().is_terminal(), width())
     }
 
     pub(crate) fn of_stderr() -> Self {
@@ -65,6 +64,14 @@ impl Look {
         };
         Painted(self.colours.then_some(style), text)
     }
+}
+
+/// The terminal's columns: `COLUMNS` where the user set it, else what the terminal says.
+fn width() -> Option<u16> {
+    let wanted = std::env::var("COLUMNS").ok();
+    let wanted = wanted.and_then(|text| text.parse().ok());
+    let told = || terminal_size::terminal_size().map(|(width, _)| width.0);
+    wanted.filter(|width| *width > 0).or_else(told)
 }
 
 /// Text in colours.

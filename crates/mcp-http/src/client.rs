@@ -4,6 +4,7 @@ mod builder;
 mod connect;
 mod failure;
 mod handshake;
+mod hosts;
 mod policy;
 pub(crate) mod redirect;
 mod request;
@@ -26,6 +27,7 @@ use mcp_core::{Error, Limits};
 pub use self::builder::HttpClientBuilder;
 pub use self::failure::SendError;
 pub use self::handshake::Handshake;
+pub use self::hosts::AllowedHosts;
 pub use self::policy::AddressPolicy;
 pub use self::request::{HttpRequest, UrlSource};
 pub use self::resolve::Resolve;
@@ -48,10 +50,10 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 /// * Nothing follows a redirect by itself except [`fetch`](Self::fetch), within bounds.
 /// * It sends no cookies, asks for no encoding, reads no proxy variables.
 ///
-/// Cloning copies a pointer. Connections live on the runtime that opened them: use one client per
+/// Cloning copies pointers. Connections live on the runtime that opened them: use one client per
 /// runtime.
 #[derive(Clone)]
-pub struct HttpClient(Arc<Inner>);
+pub struct HttpClient(Arc<Inner>, Option<AllowedHosts>);
 
 struct Inner {
     configured: AddressPolicy,
@@ -87,11 +89,21 @@ impl HttpClient {
         &self.0.limits
     }
 
+    /// The same client with the same connections, which goes to these hosts only: redirects and
+    /// what a server names included. What was allowed before stays a condition.
+    pub fn limited_to(&self, hosts: &AllowedHosts) -> Self {
+        let hosts = match &self.1 {
+            Some(before) => before.and(hosts),
+            None => hosts.clone(),
+        };
+        Self(Arc::clone(&self.0), Some(hosts))
+    }
+
     /// Whether requests to a URL can be sent at all, as far as the URL alone tells.
     ///
     /// # Errors
-    /// [`Failure::AddressRefused`](mcp_core::Failure) for plain HTTP to another machine, unless
-    /// opted in.
+    /// [`Failure::AddressRefused`](mcp_core::Failure) for a host that is not
+    /// [allowed](Self::limited_to), and for plain HTTP to another machine, unless opted in.
     pub fn check(&self, url: &HttpUrl) -> Result<(), Error> {
         self.policy(url, UrlSource::Configured).map(|_| ())
     }
@@ -170,6 +182,9 @@ impl HttpClient {
     }
 
     fn policy(&self, url: &HttpUrl, source: UrlSource<'_>) -> Result<AddressPolicy, Error> {
+        if self.1.as_ref().is_some_and(|hosts| !hosts.allow(url)) {
+            return Err(url.refused("the host is not one of the allowed hosts"));
+        }
         let plain = !url.is_https() && !self.0.allow_plain_http;
         if plain && !url.is_loopback() {
             return Err(url.refused(
@@ -236,6 +251,7 @@ impl fmt::Debug for HttpClient {
             .field("configured", &self.0.configured)
             .field("supplied", &self.0.supplied)
             .field("allow_plain_http", &self.0.allow_plain_http)
+            .field("hosts", &self.1)
             .field("tls", &self.0.tls)
             .finish_non_exhaustive()
     }

@@ -15,8 +15,8 @@ mod server;
 mod sse;
 
 pub use client::{
-    AddressPolicy, Handshake, HttpClient, HttpClientBuilder, HttpRequest, HttpResponse, HttpUrl,
-    Resolve, SendError, UrlSource,
+    AddressPolicy, AllowedHosts, Handshake, HttpClient, HttpClientBuilder, HttpRequest,
+    HttpResponse, HttpUrl, Resolve, SendError, UrlSource,
 };
 #[cfg(feature = "rmcp")]
 pub use rmcp_bridge::RmcpClient;

@@ -30,8 +30,11 @@ mod load;
 mod nearest;
 #[cfg(feature = "oauth")]
 mod oauth;
+#[cfg(any(test, feature = "schema"))]
+mod schema;
 mod secret;
 mod server;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -46,3 +49,8 @@ pub use nearest::nearest;
 pub use oauth::OAuthSurroundings;
 pub use secret::ConfiguredSecret;
 pub use server::{Endpoint, HttpConfig, HttpTransport, ServerConfig, StdioConfig};
+
+/// The [JSON Schema](https://json-schema.org) of the file, for editors: `"$schema"` in the file may
+/// name a copy of it. It takes what [`Config::parse`] takes without a warning. With the feature
+/// `schema`, `schemars::schema_for!(Config)` gives the same.
+pub const SCHEMA: &str = include_str!("../schema/mcp-config.schema.json");

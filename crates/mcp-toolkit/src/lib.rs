@@ -31,8 +31,10 @@
 //! | `command` | with `config` | tokens, headers and secrets that a command prints: `auth::CommandToken`, `auth::HeadersHelper`, `auth::SecretRef::command` |
 //! | `file` | no | tokens in files that only their owner can read (Unix): `auth::FileStore` |
 //! | `keyring` | no | the key of a sealed store in a keyring of the `keyring-core` family: `oauth::SealedStore::with_keyring`; brings `oauth` |
+//! | `redis` | no | tokens, invalidation and rate limits that many replicas share, on Redis or Valkey: `redis` |
 //! | `rmcp` | no | an application that speaks `rmcp`, through this client: `http::RmcpClient`; brings `http` |
 //! | `tower` | no | `tower` layers as middleware, tools as its services: `middleware::tower`; brings `middleware` |
+//! | `schema` | no | `schemars::JsonSchema` of the file; [`config::SCHEMA`] is there without it; brings `config` |
 //! | `test-util` | no | what a provider or a store of your own is tested with: `auth::testing` |
 //!
 //! With `default-features = false` nothing but [`auth`], [`core`] and [`adapter`] is there: tools
@@ -42,7 +44,7 @@
 //!
 //! # The crates below
 //! They are re-exported under short names: [`auth`], [`core`], [`adapter`], [`http`], [`oauth`],
-//! [`stdio`], [`middleware`], [`cache`]. Each can be used alone; what is re-exported here by name
+//! [`stdio`], [`middleware`], [`cache`], `redis`. Each can be used alone; what is re-exported here by name
 //! is what the signatures of this crate are made of.
 #![forbid(unsafe_code)]
 
@@ -83,6 +85,8 @@ pub use mcp_http as http;
 pub use mcp_middleware as middleware;
 #[cfg(feature = "oauth")]
 pub use mcp_oauth as oauth;
+#[cfg(feature = "redis")]
+pub use mcp_redis as redis;
 #[cfg(feature = "stdio")]
 pub use mcp_stdio as stdio;
 #[cfg(feature = "cache")]

@@ -58,7 +58,10 @@ impl Advisor<'_> {
                 "{} takes connections and does not answer: is it an MCP server, and does it hang?",
                 url.peer()
             ),
-            Failure::AddressRefused { .. } => "the address is not allowed".to_owned(),
+            Failure::AddressRefused { .. } => format!(
+                "the server leads to where requests must not go: {}",
+                failure::words(error)
+            ),
             _ if !url.is_https() && self.speaks_tls().await => {
                 format!("TLS is spoken at {}: write `https://`", url.peer())
             }

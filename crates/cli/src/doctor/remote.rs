@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcp_auth::{Anonymous, SharedProvider};
-use mcp_core::{CallContext, ErrorKind, Failure, ProtocolVersion, ToolServer};
+use mcp_core::{CallContext, Error, ErrorKind, Failure, ProtocolVersion, ToolServer};
 use mcp_http::{HttpClient, HttpServer, TransportChoice};
 use mcp_toolkit::config::{AuthConfig, HttpConfig, HttpTransport, ServerConfig, ServerLoader};
 use serde_json::Map;
@@ -12,9 +12,12 @@ use super::advice::Advisor;
 use super::contact;
 use super::diagnosis::{Begun, Diagnosis, begin};
 use super::settings::{self, Patient};
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 use super::{certificate, network};
 use crate::connect;
+
+/// A tool that no server has, to be asked for.
+const NO_TOOL: &str = "mcpt-doctor-no-such-tool";
 
 pub(crate) async fn examine(
     diagnosis: &mut Diagnosis,
@@ -23,7 +26,10 @@ pub(crate) async fn examine(
     patient: &Patient<'_>,
 ) {
     let begun = begin("configuration");
-    let client = HttpClient::builder().limits(patient.limits.clone()).build();
+    let mut client = HttpClient::builder().limits(patient.limits.clone()).build();
+    if let Some(hosts) = &http.allowed_hosts {
+        client = client.limited_to(hosts);
+    }
     let opened = async {
         client.check(&http.url)?;
         let loader = connect::loader(config.clone(), patient.principal, patient.tokens).await?;
@@ -91,51 +97,31 @@ async fn ask(
     begun.stop();
     diagnosis.transport = Some(server.transport());
     let begun_authentication = begin("authentication");
-    match first {
-        Ok(listing) => {
-            diagnosis.protocol = listing.server.protocol;
-            contact::versions(diagnosis, &begun, &listing.server);
-            authenticated(diagnosis, &begun_authentication, loader, advisor, patient).await;
-            advisor.scopes(diagnosis, loader, patient).await;
-        }
+    let listing = match first {
+        Ok(listing) => listing,
         Err(error) => {
             diagnosis.transport = None;
-            let seen = advisor.watch.seen();
-            let is_ours = matches!(
-                error.kind(),
-                ErrorKind::NeedsAuthorization
-                    | ErrorKind::AuthorizationDenied
-                    | ErrorKind::Unauthorized
-                    | ErrorKind::Forbidden
-                    | ErrorKind::InsufficientScope
-                    | ErrorKind::CredentialUnavailable
-            ) || (matches!(error.failure(), Failure::Credential(_)));
             let advice = advisor.advice(&error).await;
-            if !is_ours {
-                diagnosis.fail(&begun, error, advice);
-                return;
+            if !is_refusal(&error) {
+                return diagnosis.fail(&begun, error, advice);
             }
             diagnosis.skip("protocol", "not asked: the server refused before");
-            let begun = Begun {
-                name: match error.kind() {
-                    ErrorKind::InsufficientScope => "scopes",
-                    _ => "authentication",
-                },
-                ..begun
-            };
-            if begun.name == "scopes" {
-                diagnosis.ok(&begun_authentication, seen.sent_words());
-            }
-            diagnosis.fail(&begun, error, advice);
-            if let Some(step) = diagnosis.steps.last_mut() {
-                let said = seen.challenge_words();
-                let words = [Some(seen.sent_words()), said, Some(step.detail.clone())];
-                let words: Vec<_> = words.into_iter().flatten().collect();
-                step.detail = words.join("; ");
-            }
-            return;
+            let begun = (begun, begun_authentication);
+            return refused(diagnosis, begun, error, &advice, &advisor.watch.seen());
         }
+    };
+    diagnosis.protocol = listing.server.protocol;
+    contact::versions(diagnosis, &begun, &listing.server);
+    if !listing.tools.is_empty()
+        && let Some(error) = refuses_calls(&server, &context()).await
+    {
+        let advice = advisor.advice(&error).await;
+        let advice = format!("the list of tools is open, calls are not: {advice}");
+        let begun = (begin("authentication"), begun_authentication);
+        return refused(diagnosis, begun, error, &advice, &advisor.watch.seen());
     }
+    authenticated(diagnosis, &begun_authentication, loader, advisor, patient).await;
+    advisor.scopes(diagnosis, loader, patient).await;
     let shared: Arc<dyn ToolServer> = Arc::new(server.clone());
     contact::tools(diagnosis, &shared, advisor.config, &context()).await;
     let begun = begin("ping");
@@ -150,6 +136,53 @@ async fn ask(
     let answered = server.request(method, &Map::new(), &context()).await;
     contact::ping(diagnosis, &begun, answered.map(|_| ()));
     shared.close(&context()).await;
+}
+
+/// Why calls are not let through, where the list was. No tool is called: the one that is asked for
+/// does not exist.
+async fn refuses_calls(server: &HttpServer, context: &CallContext) -> Option<Error> {
+    let mut params = Map::new();
+    params.insert("name".to_owned(), NO_TOOL.into());
+    params.insert("arguments".to_owned(), Map::new().into());
+    let answered = server.request("tools/call", &params, context).await;
+    answered.err().filter(is_refusal)
+}
+
+/// Whether it is about who calls, and not about what was said.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NeedsAuthorization
+            | ErrorKind::AuthorizationDenied
+            | ErrorKind::Unauthorized
+            | ErrorKind::Forbidden
+            | ErrorKind::InsufficientScope
+            | ErrorKind::CredentialUnavailable
+    ) || matches!(error.failure(), Failure::Credential(_))
+}
+
+/// The step `authentication`, or `scopes` after it: what was sent, what came back.
+fn refused(
+    diagnosis: &mut Diagnosis,
+    (begun, begun_authentication): (Begun, Begun),
+    error: Error,
+    advice: &str,
+    seen: &Seen,
+) {
+    let name = match error.kind() {
+        ErrorKind::InsufficientScope => "scopes",
+        _ => "authentication",
+    };
+    if name == "scopes" {
+        diagnosis.ok(&begun_authentication, seen.sent_words());
+    }
+    diagnosis.fail(&Begun { name, ..begun }, error, advice);
+    if let Some(step) = diagnosis.steps.last_mut() {
+        let said = seen.challenge_words();
+        let words = [Some(seen.sent_words()), said, Some(step.detail.clone())];
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        step.detail = words.join("; ");
+    }
 }
 
 async fn authenticated(

@@ -9,6 +9,7 @@ use mcp_core::auth::{ExposeSecret as _, SecretString};
 use mcp_core::{Error, Limits};
 
 use super::connect::Proxy;
+use super::hosts::AllowedHosts;
 use super::policy::AddressPolicy;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{Identity, Tls, TlsSettings, certificates};
@@ -31,6 +32,7 @@ pub struct HttpClientBuilder {
     configured: AddressPolicy,
     supplied: AddressPolicy,
     allow_plain_http: bool,
+    hosts: Option<AllowedHosts>,
     idle_timeout: Duration,
     idle_per_host: usize,
     resolver: Arc<dyn Resolve>,
@@ -45,6 +47,7 @@ impl Default for HttpClientBuilder {
             configured: AddressPolicy::Any,
             supplied: AddressPolicy::Public,
             allow_plain_http: false,
+            hosts: None,
             idle_timeout: IDLE_TIMEOUT,
             idle_per_host: IDLE_PER_HOST,
             resolver: Arc::new(SystemResolver),
@@ -76,6 +79,13 @@ impl HttpClientBuilder {
     /// Allows plain HTTP to other machines. Credentials travel readable then.
     pub fn allow_plain_http(mut self, allow: bool) -> Self {
         self.allow_plain_http = allow;
+        self
+    }
+
+    /// Goes to these hosts only: redirects and what a server names included. Default: everywhere
+    /// that the other settings allow.
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.hosts = Some(hosts);
         self
     }
 
@@ -153,7 +163,7 @@ impl HttpClientBuilder {
 
     /// The client. Opens nothing yet.
     pub fn build(self) -> HttpClient {
-        HttpClient(Arc::new(Inner {
+        let inner = Inner {
             configured: self.configured,
             supplied: self.supplied,
             allow_plain_http: self.allow_plain_http,
@@ -165,7 +175,8 @@ impl HttpClientBuilder {
             proxy: self.proxy,
             finders: Finders::default(),
             pools: [const { OnceLock::new() }; AddressPolicy::ALL.len()],
-        }))
+        };
+        HttpClient(Arc::new(inner), self.hosts)
     }
 }
 

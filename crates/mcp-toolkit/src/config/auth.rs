@@ -3,6 +3,7 @@
 use super::error::{ConfigError, ConfigWarning};
 use super::fields::{Field, Fields};
 use super::secret::ConfiguredSecret;
+use super::table::{Form, Known, field, words};
 
 /// How a token is had.
 #[derive(Clone, Debug)]
@@ -160,37 +161,126 @@ const AUDIENCES: &[(&str, AssertionAudience)] = &[
     ("token_endpoint", AssertionAudience::TokenEndpoint),
 ];
 
-const OAUTH_FIELDS: &[&str] = &[
-    "type",
-    "grant",
-    "client_id",
-    "client_secret",
-    "token_endpoint_auth_method",
-    "private_key",
-    "key_id",
-    "algorithm",
-    "assertion_audience",
-    "client_metadata_url",
-    "scopes",
-    "issuer",
-    "resource",
-    "redirect_uri",
-    "assertion",
-    "subject_token",
-    "idp",
-    "dpop",
+/// What `auth` of type `bearer` may have.
+pub(super) const BEARER_FIELDS: &[Known] = &[
+    field("type", Form::Words(|| words(KINDS)), "How a token is had."),
+    field("token", Form::Secret, "The token."),
 ];
 
-const IDP_FIELDS: &[&str] = &[
-    "issuer",
-    "token_endpoint",
-    "client_id",
-    "client_secret",
-    "token_endpoint_auth_method",
-    "private_key",
-    "key_id",
-    "algorithm",
-    "subject_token",
+/// What `auth` of type `command` may have.
+pub(super) const COMMAND_FIELDS: &[Known] = &[
+    field("type", Form::Words(|| words(KINDS)), "How a token is had."),
+    field(
+        "command",
+        Form::CommandLine,
+        "Prints a bare token, or `{\"access_token\":…,\"expires_in\":…}`. It sees MCPT_SERVER, \
+         MCPT_USER and MCPT_TENANT, and runs again when its token expires or a 401 comes.",
+    ),
+];
+
+/// What `auth` of type `oauth` may have.
+pub(super) const OAUTH_FIELDS: &[Known] = &[
+    field("type", Form::Words(|| words(KINDS)), "How a token is had."),
+    field(
+        "grant",
+        Form::Words(|| words(GRANTS)),
+        "How tokens are asked for; `authorization_code` where nothing is said.",
+    ),
+    field(
+        "client_id",
+        Form::Text,
+        "The client's identifier, where it is registered already. Without one, and without a \
+         metadata document, the client registers itself.",
+    ),
+    field("client_secret", Form::Secret, "The client's secret."),
+    field(
+        "token_endpoint_auth_method",
+        Form::Words(|| words(METHODS)),
+        "How the client proves who it is; the strongest that is offered where nothing is said.",
+    ),
+    field(
+        "private_key",
+        Form::Secret,
+        "For `private_key_jwt`: a key, PKCS#8 PEM.",
+    ),
+    field("key_id", Form::Text, "The key's identifier."),
+    field(
+        "algorithm",
+        Form::Text,
+        "The key's algorithm, such as `ES256`.",
+    ),
+    field(
+        "assertion_audience",
+        Form::Words(|| words(AUDIENCES)),
+        "Whom the client's assertions are addressed to; `issuer` where nothing is said.",
+    ),
+    field(
+        "client_metadata_url",
+        Form::Text,
+        "The URL of a client ID metadata document; used where the authorization server supports it.",
+    ),
+    field(
+        "scopes",
+        Form::Scopes,
+        "Asked for at least, added to those of the challenge.",
+    ),
+    field("issuer", Form::Text, "The authorization server, pinned."),
+    field(
+        "resource",
+        Form::Text,
+        "What tokens are asked for, overridden.",
+    ),
+    field(
+        "redirect_uri",
+        Form::Text,
+        "Where the user comes back to; a free loopback port and the path `/callback` where nothing \
+         is said.",
+    ),
+    field(
+        "assertion",
+        Form::Secret,
+        "For `jwt_bearer` and `enterprise`: an assertion. A file is read anew at each use.",
+    ),
+    field(
+        "subject_token",
+        Form::Secret,
+        "For `token_exchange` and `enterprise`: another token. A file is read anew at each use.",
+    ),
+    field(
+        "idp",
+        Form::IdentityProvider,
+        "For `enterprise`: the company's identity provider.",
+    ),
+    field(
+        "dpop",
+        Form::Dpop,
+        "Whether tokens are bound to a key; with `prefer`, a token that is not is taken too.",
+    ),
+];
+
+/// What `idp` may have.
+pub(super) const IDP_FIELDS: &[Known] = &[
+    field("issuer", Form::Text, "The identity provider."),
+    field(
+        "token_endpoint",
+        Form::Text,
+        "Its token endpoint, where it publishes no metadata.",
+    ),
+    field("client_id", Form::Text, "Who the client is to it."),
+    field("client_secret", Form::Secret, "The client's secret."),
+    field(
+        "token_endpoint_auth_method",
+        Form::Words(|| words(METHODS)),
+        "How the client proves who it is.",
+    ),
+    field("private_key", Form::Secret, "A key, PKCS#8 PEM."),
+    field("key_id", Form::Text, "The key's identifier."),
+    field("algorithm", Form::Text, "The key's algorithm."),
+    field(
+        "subject_token",
+        Form::Secret,
+        "The user's identity token. A file is read anew at each use.",
+    ),
 ];
 
 impl AuthConfig {
@@ -204,11 +294,11 @@ impl AuthConfig {
             .ok_or_else(|| field.wrong("`type` is missing: `bearer`, `command` or `oauth`"))?
             .one_of(KINDS)?;
         let missing = |what: &str| field.wrong(format!("`{what}` is missing"));
-        let known: &'static [&'static str] = match kind {
-            Kind::Bearer => &["type", "token"],
-            Kind::Command => &["type", "command"],
+        let known: &'static [&'static [Known]] = match kind {
+            Kind::Bearer => &[BEARER_FIELDS],
+            Kind::Command => &[COMMAND_FIELDS],
             Kind::OAuth => {
-                return OAuthConfig::read(field, OAUTH_FIELDS, warnings)
+                return OAuthConfig::read(field, &[OAUTH_FIELDS], warnings)
                     .map(Box::new)
                     .map(Self::OAuth);
             }
@@ -243,14 +333,15 @@ impl OAuthConfig {
 
     fn read(
         field: &Field<'_>,
-        known: &'static [&'static str],
+        known: &'static [&'static [Known]],
         warnings: &mut Vec<ConfigWarning>,
     ) -> Result<Self, ConfigError> {
         let mut fields = Fields::of(field.node(), field.place(), known, warnings)?;
         let mut left = Vec::new();
         // An identity provider's entry knows fewer fields, and one of its own.
         let mut take = |name: &'static str| {
-            let is_known = known.contains(&name);
+            let mut all = known.iter().copied().flatten();
+            let is_known = all.any(|known| known.name == name);
             is_known.then(|| fields.take(name)).flatten()
         };
         let idp = take("idp");
@@ -289,7 +380,7 @@ impl OAuthConfig {
                 .transpose()?
                 .unwrap_or_default(),
             idp: idp
-                .map(|idp| Self::read(&idp, IDP_FIELDS, &mut left).map(Box::new))
+                .map(|idp| Self::read(&idp, &[IDP_FIELDS], &mut left).map(Box::new))
                 .transpose()?,
         };
         warnings.extend(left);

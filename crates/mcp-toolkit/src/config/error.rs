@@ -96,8 +96,12 @@ impl ConfigWarning {
         }
     }
 
-    pub(crate) fn unknown_field(place: Place, name: &str, known: &[&str]) -> Self {
-        let problem = match nearest(name, known.iter().copied()) {
+    pub(crate) fn unknown_field<'k>(
+        place: Place,
+        name: &str,
+        known: impl Iterator<Item = &'k str>,
+    ) -> Self {
+        let problem = match nearest(name, known) {
             Some(near) => Cow::Owned(format!("unknown field; did you mean `{near}`?")),
             None => Cow::Borrowed("unknown field"),
         };

@@ -62,11 +62,8 @@ impl ServerConfig {
                     }
                     (shared, entry) => shared.or(entry),
                 };
-                Ok(Loader::Http(own.http_loader(
-                    &http,
-                    provider,
-                    &Principal::local(),
-                )))
+                let loader = own.http_loader(&http, provider, &Principal::local())?;
+                Ok(Loader::Http(loader))
             }
         }
     }

@@ -5,18 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_auth::SecretRef;
+use mcp_http::AllowedHosts;
 use serde::Deserialize;
 
 use super::error::{ConfigError, ConfigWarning, Place};
 use super::json::{Node, Shape};
 use super::nearest::nearest;
 use super::secret::ConfiguredSecret;
+use super::table::{Known, foreign, foreign_reference};
 
 /// The fields of an object that have not been read yet.
 pub(crate) struct Fields<'a> {
     entries: Vec<Field<'a>>,
-    known: &'static [&'static str],
+    known: Tables,
 }
+
+/// The tables whose fields an object may have.
+type Tables = &'static [&'static [Known]];
 
 /// One field, and where it stands.
 #[derive(Clone)]
@@ -32,7 +37,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(
         node: Node<'a>,
         place: &Place,
-        known: &'static [&'static str],
+        known: Tables,
         warnings: &mut Vec<ConfigWarning>,
     ) -> Result<Self, ConfigError> {
         let object = Field {
@@ -44,12 +49,12 @@ impl<'a> Fields<'a> {
             },
         };
         let mut entries = object.entries()?;
-        for field in entries
-            .iter()
-            .filter(|field| !known.contains(&field.name.as_str()))
-        {
+        for field in entries.iter().filter(|field| !knows(known, &field.name)) {
             let place = field.place.clone();
-            warnings.push(ConfigWarning::unknown_field(place, &field.name, known));
+            warnings.push(match foreign(&field.name) {
+                Some(instead) => ConfigWarning::new(place, instead),
+                None => ConfigWarning::unknown_field(place, &field.name, names(known)),
+            });
         }
         entries.retain(|field| field.node.shape() != Shape::Null);
         Ok(Self { entries, known })
@@ -65,7 +70,7 @@ impl<'a> Fields<'a> {
 
     /// Takes a field out, if it is there.
     pub(crate) fn take(&mut self, name: &str) -> Option<Field<'a>> {
-        debug_assert!(self.known.contains(&name), "{name}");
+        debug_assert!(knows(self.known, name), "{name}");
         let index = self.entries.iter().position(|field| field.name == name)?;
         Some(self.entries.remove(index))
     }
@@ -82,11 +87,19 @@ impl<'a> Fields<'a> {
     /// Warns of known fields that nobody asked for.
     pub(crate) fn finish(self, warnings: &mut Vec<ConfigWarning>) {
         let left = self.entries.into_iter();
-        for field in left.filter(|field| self.known.contains(&field.name.as_str())) {
+        for field in left.filter(|field| knows(self.known, &field.name)) {
             let problem = "has no effect on a server of this type";
             warnings.push(ConfigWarning::new(field.place, problem));
         }
     }
+}
+
+fn names(tables: Tables) -> impl Iterator<Item = &'static str> {
+    tables.iter().copied().flatten().map(|known| known.name)
+}
+
+fn knows(tables: Tables, name: &str) -> bool {
+    names(tables).any(|known| known == name)
 }
 
 impl<'a> Field<'a> {
@@ -143,6 +156,17 @@ impl<'a> Field<'a> {
         self.items()?.iter().map(Field::string).collect()
     }
 
+    /// Host names, such as `api.example.com` and `*.example.com`.
+    pub(crate) fn hosts(&self) -> Result<AllowedHosts, ConfigError> {
+        let mut all = Vec::new();
+        for item in self.items()? {
+            let host = item.plain()?;
+            AllowedHosts::new([&host]).map_err(|error| item.wrong(error.to_string()))?;
+            all.push(host);
+        }
+        AllowedHosts::new(all).map_err(|error| self.wrong(error.to_string()))
+    }
+
     /// A time such as `30s` or `1m 30s`.
     pub(crate) fn duration(&self) -> Result<Duration, ConfigError> {
         let text = self.node.string();
@@ -166,6 +190,9 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn secret(&self) -> Result<ConfiguredSecret, ConfigError> {
+        if let Some(instead) = self.node.string().as_deref().and_then(foreign_reference) {
+            return Err(self.wrong(instead));
+        }
         // Read from a tree, whose errors have no line of their own.
         let tree: Result<serde_json::Value, _> = serde_json::from_str(self.node.raw());
         let reference = tree

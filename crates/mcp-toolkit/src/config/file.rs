@@ -12,7 +12,8 @@ use super::error::{ConfigError, ConfigWarning, Place};
 use super::fields::{Field, Fields};
 use super::json::{Node, without_comments};
 use super::nearest::nearest;
-use super::server::ServerConfig;
+use super::server::{ServerConfig, Surroundings};
+use super::table::{Form, Known, field};
 
 /// The largest file, in bytes: hundreds of times what anybody writes by hand.
 const MAX_BYTES: u64 = 4 << 20;
@@ -20,7 +21,22 @@ const MAX_BYTES: u64 = 4 << 20;
 /// More names than this are not listed in an error.
 const LISTED: usize = 12;
 
-const FIELDS: &[&str] = &["mcpServers", "servers", "$schema"];
+/// What the file itself may hold.
+pub(super) const FIELDS: &[Known] = &[
+    field("mcpServers", Form::Servers, "The servers, by name."),
+    field(
+        "servers",
+        Form::Servers,
+        "The servers, by name, as Visual Studio Code calls them.",
+    ),
+    field(
+        "allowedHosts",
+        Form::Hosts,
+        "The only hosts that requests to these servers may go to, redirects and authorization \
+         servers included: `api.example.com`, `*.example.com`, `localhost:8080`.",
+    ),
+    field("$schema", Form::AnyText, "The schema of this file."),
+];
 
 /// The servers of one or several files, in their order.
 ///
@@ -128,7 +144,7 @@ impl Config {
             ConfigError::new(place, format!("not JSON: {}", error.problem))
         })?;
         let mut config = Self::default();
-        let mut fields = Fields::of(node, &place, FIELDS, &mut config.warnings)?;
+        let mut fields = Fields::of(node, &place, &[FIELDS], &mut config.warnings)?;
         let lists = [fields.take("mcpServers"), fields.take("servers")];
         if lists.iter().all(Option::is_none) {
             let near = fields
@@ -140,8 +156,14 @@ impl Config {
             };
             return Err(ConfigError::new(place, problem));
         }
+        let hosts = fields.read("allowedHosts", Field::hosts)?;
+        fields.read("$schema", Field::string)?;
+        let surroundings = Surroundings {
+            directory: directory.as_deref(),
+            hosts: hosts.as_ref(),
+        };
         for entry in entries(lists)? {
-            let read = ServerConfig::read(&entry, directory.as_deref(), &mut config.warnings);
+            let read = ServerConfig::read(&entry, surroundings, &mut config.warnings);
             if config
                 .servers
                 .insert(entry.name().to_owned(), read)

@@ -200,7 +200,7 @@ impl ServerLoader {
     async fn http(&self, http: &HttpConfig, principal: &Principal) -> Result<ToolSet, Error> {
         self.check_http(http).await?;
         let provider = self.provider(http, principal)?;
-        self.http_loader(http, provider, principal).await
+        self.http_loader(http, provider, principal)?.await
     }
 
     pub(super) fn http_loader(
@@ -208,7 +208,7 @@ impl ServerLoader {
         http: &HttpConfig,
         provider: Option<SharedProvider>,
         principal: &Principal,
-    ) -> HttpLoader {
+    ) -> Result<HttpLoader, Error> {
         let mut loader = load_mcp_tools_http(http.url.as_str()).transport(match http.transport {
             HttpTransport::Auto => TransportChoice::Auto,
             HttpTransport::Http => TransportChoice::Http,
@@ -217,8 +217,8 @@ impl ServerLoader {
         if let Some(provider) = provider {
             loader = loader.credentials(provider);
         }
-        if let Some(client) = &self.client {
-            loader = loader.client(client);
+        if let Some(client) = self.client_of(http)? {
+            loader = loader.client(&client);
         }
         if let Some(version) = self.config.protocol {
             loader = loader.protocol(version);
@@ -228,7 +228,19 @@ impl ServerLoader {
         {
             loader = loader.extension(extension);
         }
-        shared!(self, loader, principal)
+        Ok(shared!(self, loader, principal))
+    }
+
+    /// The client that goes where the entry allows; `None` where the loader's own will do.
+    fn client_of(&self, http: &HttpConfig) -> Result<Option<HttpClient>, Error> {
+        let Some(hosts) = &http.allowed_hosts else {
+            return Ok(self.client.clone());
+        };
+        let client = match &self.client {
+            Some(client) => client.clone(),
+            None => crate::shared_client::shared_client()?,
+        };
+        Ok(Some(client.limited_to(hosts)))
     }
 
     async fn stdio(&self, stdio: &StdioConfig, principal: &Principal) -> Result<ToolSet, Error> {

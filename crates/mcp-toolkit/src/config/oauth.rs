@@ -45,7 +45,12 @@ impl ServerConfig {
         match &self.endpoint {
             Endpoint::Http(http) => match &http.auth {
                 Some(AuthConfig::OAuth(oauth)) => {
-                    provider(oauth, &self.id, &http.url, surroundings).map(Some)
+                    let mut surroundings = surroundings.clone();
+                    if let Some(hosts) = &http.allowed_hosts {
+                        let client = surroundings.client.unwrap_or_default();
+                        surroundings.client = Some(client.limited_to(hosts));
+                    }
+                    provider(oauth, &self.id, &http.url, &surroundings).map(Some)
                 }
                 _ => Ok(None),
             },

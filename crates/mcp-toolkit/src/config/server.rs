@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use mcp_auth::ServerId;
 use mcp_core::ProtocolVersion;
-use mcp_http::HttpUrl;
+use mcp_http::{AllowedHosts, HttpUrl};
 
 use super::auth::AuthConfig;
 use super::error::{ConfigError, ConfigWarning, Place};
 use super::fields::{Field, Fields};
 use super::secret::ConfiguredSecret;
+use super::table::{Form, Known, field, words};
 
 /// A server of the file, or one that is put together by hand.
 #[derive(Clone, Debug)]
@@ -60,6 +61,9 @@ pub struct HttpConfig {
     pub headers_helper: Option<Vec<String>>,
     /// How a token is had.
     pub auth: Option<AuthConfig>,
+    /// The only hosts that requests may go to: those of the file and those of the entry, where both
+    /// say.
+    pub allowed_hosts: Option<AllowedHosts>,
 }
 
 /// How a server behind a URL is spoken to.
@@ -95,28 +99,110 @@ pub struct StdioConfig {
     pub cwd: Option<PathBuf>,
 }
 
-const FIELDS: &[&str] = &[
-    "type",
-    "transport",
-    "url",
-    "headers",
-    "headersHelper",
-    "auth",
-    "protocolVersion",
-    "command",
-    "args",
-    "env",
-    "envFrom",
-    "inheritEnv",
-    "allowUnsafeEnv",
-    "cwd",
-    "enabledTools",
-    "disabledTools",
-    "toolNamePrefix",
-    "startupTimeout",
-    "toolTimeout",
-    "disabled",
+/// What any server may have.
+pub(super) const FIELDS: &[Known] = &[
+    field("type", Form::Words(kinds), "How the server is spoken to."),
+    field("transport", Form::Words(kinds), "A synonym of `type`."),
+    field(
+        "protocolVersion",
+        Form::Words(versions),
+        "The version of MCP to speak; `auto` finds the newest that both sides know.",
+    ),
+    field(
+        "enabledTools",
+        Form::Texts,
+        "Only these tools, by the server's own names.",
+    ),
+    field(
+        "disabledTools",
+        Form::Texts,
+        "Not these tools, by the server's own names.",
+    ),
+    field(
+        "toolNamePrefix",
+        Form::Text,
+        "What the names of the server's tools begin with here.",
+    ),
+    field(
+        "startupTimeout",
+        Form::Time,
+        "Time until the server has told its version, such as `30s`.",
+    ),
+    field(
+        "toolTimeout",
+        Form::Time,
+        "Time for a whole call, such as `30s`.",
+    ),
+    field(
+        "disabled",
+        Form::Boolean,
+        "Whether it is left out unless it is asked for by name.",
+    ),
 ];
+
+/// What a server behind a URL may have besides.
+pub(super) const HTTP_FIELDS: &[Known] = &[
+    field("url", Form::Url, "Where the server is."),
+    field("headers", Form::Secrets, "Headers of every request."),
+    field(
+        "headersHelper",
+        Form::CommandLine,
+        "A command that prints a JSON object of headers; run again when a 401 comes.",
+    ),
+    field("auth", Form::Auth, "How a token is had."),
+    field(
+        "allowedHosts",
+        Form::Hosts,
+        "The only hosts that requests may go to, redirects and the authorization server included; \
+         within those that the file allows.",
+    ),
+];
+
+/// What a child process may have besides.
+pub(super) const STDIO_FIELDS: &[Known] = &[
+    field("command", Form::Text, "The program."),
+    field(
+        "args",
+        Form::Arguments,
+        "Its arguments. Every user of the machine can see them: secrets belong in `env`.",
+    ),
+    field(
+        "env",
+        Form::Secrets,
+        "Variables of the child, which win over inherited ones.",
+    ),
+    field(
+        "envFrom",
+        Form::Texts,
+        "Variables of the parent that the child gets too.",
+    ),
+    field(
+        "inheritEnv",
+        Form::Boolean,
+        "Whether the child gets all variables of the parent; otherwise HOME, LOGNAME, PATH, SHELL, \
+         TERM and USER.",
+    ),
+    field(
+        "allowUnsafeEnv",
+        Form::Texts,
+        "Variables that may be set although they make a loader or an interpreter run other code, \
+         such as `NODE_OPTIONS`.",
+    ),
+    field(
+        "cwd",
+        Form::Text,
+        "Where the child runs; relative to the file's folder.",
+    ),
+];
+
+/// What holds for every entry of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Surroundings<'a> {
+    /// Where relative paths start.
+    pub(crate) directory: Option<&'a Path>,
+    /// The file's own `allowedHosts`.
+    pub(crate) hosts: Option<&'a AllowedHosts>,
+}
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Kind {
@@ -132,6 +218,22 @@ const KINDS: &[(&str, Kind)] = &[
     ("streamable_http", Kind::Http(HttpTransport::Http)),
     ("streamableHttp", Kind::Http(HttpTransport::Http)),
 ];
+
+/// What `type` may say of a server behind a URL.
+#[cfg(any(test, feature = "schema"))]
+pub(super) fn http_kinds() -> Vec<&'static str> {
+    let http = KINDS.iter().filter(|(_, kind)| *kind != Kind::Stdio);
+    http.map(|(word, _)| *word).collect()
+}
+
+fn kinds() -> Vec<&'static str> {
+    words(KINDS)
+}
+
+fn versions() -> Vec<&'static str> {
+    let known = ProtocolVersion::ALL.map(ProtocolVersion::as_str);
+    std::iter::once("auto").chain(known).collect()
+}
 
 impl ServerConfig {
     /// A server with nothing said about it but where it is.
@@ -149,10 +251,10 @@ impl ServerConfig {
         }
     }
 
-    /// Reads an entry of the file; relative paths in it start at `directory`.
+    /// Reads an entry of the file.
     pub(crate) fn read(
         entry: &Field<'_>,
-        directory: Option<&Path>,
+        surroundings: Surroundings<'_>,
         warnings: &mut Vec<ConfigWarning>,
     ) -> Result<Self, ConfigError> {
         let id = ServerId::new(entry.name()).map_err(|error| entry.wrong(error.to_string()))?;
@@ -161,12 +263,17 @@ impl ServerConfig {
             field: None,
             ..entry.place().clone()
         };
-        let mut fields = Fields::of(entry.node(), &place, FIELDS, warnings)?;
+        let known = &[FIELDS, HTTP_FIELDS, STDIO_FIELDS];
+        let mut fields = Fields::of(entry.node(), &place, known, warnings)?;
         let endpoint = match kind(&mut fields, &place)? {
             Kind::Http(transport) => {
-                Endpoint::Http(HttpConfig::read(&mut fields, &place, transport, warnings)?)
+                let http = HttpConfig::read(&mut fields, &place, surroundings.hosts, warnings)?;
+                Endpoint::Http(HttpConfig { transport, ..http })
             }
-            Kind::Stdio => Endpoint::Stdio(StdioConfig::read(&mut fields, &place, directory)?),
+            Kind::Stdio => {
+                let directory = surroundings.directory;
+                Endpoint::Stdio(StdioConfig::read(&mut fields, &place, directory)?)
+            }
         };
         let read = Self {
             protocol: fields.read("protocolVersion", version)?.flatten(),
@@ -194,20 +301,31 @@ impl HttpConfig {
             headers: Vec::new(),
             headers_helper: None,
             auth: None,
+            allowed_hosts: None,
         }
     }
 
     fn read(
         fields: &mut Fields<'_>,
         place: &Place,
-        transport: HttpTransport,
+        of_file: Option<&AllowedHosts>,
         warnings: &mut Vec<ConfigWarning>,
     ) -> Result<Self, ConfigError> {
         let missing = || ConfigError::new(place.clone(), "`url` is missing");
-        let url = fields.read("url", url)?.ok_or_else(missing)?;
+        let field = fields.take("url").ok_or_else(missing)?;
+        let url = url(&field)?;
+        let own = fields.read("allowedHosts", Field::hosts)?;
+        let hosts = match (own, of_file) {
+            (Some(own), Some(of_file)) => Some(of_file.and(&own)),
+            (own, of_file) => own.or_else(|| of_file.cloned()),
+        };
+        if let Some(hosts) = hosts.as_ref().filter(|hosts| !hosts.allow(&url)) {
+            let peer = url.peer();
+            return Err(field.wrong(format!("{peer} is not one of `allowedHosts` ({hosts})")));
+        }
         let auth = fields.take("auth");
         Ok(Self {
-            transport,
+            allowed_hosts: hosts,
             headers: fields.read("headers", Field::secrets)?.unwrap_or_default(),
             headers_helper: fields.read("headersHelper", Field::command_line)?,
             auth: auth

@@ -7,6 +7,8 @@ use mcp_core::{ErrorKind, ProtocolVersion};
 
 use super::*;
 
+mod foreign;
+
 fn config(text: &str) -> Config {
     Config::parse(text).unwrap()
 }
