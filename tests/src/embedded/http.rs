@@ -15,6 +15,7 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -50,6 +51,8 @@ struct Shared {
     sessions: Mutex<HashMap<String, String>>,
     opened: AtomicU64,
     seen: Mutex<Vec<SeenRequest>>,
+    /// How many calls of tools have come, answered or not.
+    calls: watch::Sender<usize>,
     speaks_stateless: bool,
 }
 
@@ -79,6 +82,7 @@ impl EmbeddedServer {
             sessions: Mutex::default(),
             opened: AtomicU64::default(),
             seen: Mutex::default(),
+            calls: watch::Sender::new(0),
             speaks_stateless,
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -99,9 +103,16 @@ impl EmbeddedServer {
         self.shared.tokens.clone()
     }
 
-    /// What has come so far.
+    /// What has come so far and been answered.
     pub fn seen(&self) -> Vec<SeenRequest> {
         lock(&self.shared.seen).clone()
+    }
+
+    /// Waits until so many calls of tools have come; they need not have been answered.
+    pub async fn called(&self, times: usize) {
+        let mut calls = self.shared.calls.subscribe();
+        // The sender lives as long as this does.
+        let _ = calls.wait_for(|calls| *calls >= times).await;
     }
 
     /// Forgets every session, as a restarted server does.
@@ -142,7 +153,10 @@ impl Shared {
             .await
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default();
-        let message = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if message["method"] == "tools/call" {
+            self.calls.send_modify(|calls| *calls += 1);
+        }
         let response = self.respond(&parts.method, &parts.headers, &message).await;
         lock(&self.seen).push(SeenRequest {
             method: message["method"]

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::command::{Ran, Shell, child_command};
+use tokio::time::timeout;
+
+use crate::command::{DEADLINE, Ran, Shell, child_command};
 
 /// Calls a tool of the embedded server as Alice.
 async fn call(words: &[&str], input: &str) -> Ran {
@@ -337,9 +339,10 @@ async fn an_interrupted_call_leaves_no_child() {
     ];
     let child = child_command();
     words.extend(child.iter().map(String::as_str));
+    let pid = shell.pipe("pid");
     let running = shell.start(&words);
     let own = running.id().unwrap().to_string();
-    let pid = shell.wait_for_file("pid").await;
+    let pid = pid.line().await;
     let signal = |signal: &str, pid: &str| {
         let mut kill = std::process::Command::new("kill");
         let kill = kill.args([signal, pid]).stderr(std::process::Stdio::null());
@@ -378,11 +381,7 @@ async fn an_interrupted_series_tells_what_was_done() {
         "--header",
         "X-Tenant-Id: acme",
     ]);
-    // Calls are noted when they have been answered; the list is, before them.
-    while !server.seen().iter().any(|it| it.method == "tools/list") {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    timeout(DEADLINE, server.called(3)).await.unwrap();
     let own = running.id().unwrap().to_string();
     let status = std::process::Command::new("kill")
         .args(["-INT", &own])

@@ -4,7 +4,7 @@
     reason = "what fails here fails the test that asked for it"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 /// Far longer than any of it takes.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder to work in, and variables to see.
 pub(crate) struct Shell {
@@ -94,21 +94,36 @@ impl Shell {
             .unwrap()
     }
 
-    /// What a file holds, once there is something in it.
-    pub(crate) async fn wait_for_file(&self, name: &str) -> String {
+    /// A file that is written to by a program and read here, where the one waits for the other.
+    pub(crate) fn pipe(&self, name: &str) -> Pipe {
         let path = self.folder.path().join(name);
-        let there = async {
-            loop {
-                let content = std::fs::read_to_string(&path).unwrap_or_default();
-                if content.ends_with('\n') {
-                    return content.trim().to_owned();
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, there)
-            .await
-            .expect("the file is written")
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        Pipe(path)
+    }
+}
+
+/// Where a program tells something.
+pub(crate) struct Pipe(PathBuf);
+
+impl Pipe {
+    /// What is told, once it is.
+    pub(crate) async fn line(self) -> String {
+        let path = self.0.clone();
+        let reading = tokio::task::spawn_blocking(|| std::fs::read_to_string(path));
+        let told = tokio::time::timeout(DEADLINE, reading).await;
+        if told.is_err() {
+            // Somebody has to write, or the reader waits for ever.
+            let _released = std::fs::write(&self.0, "");
+        }
+        let line = told.expect("something is told").unwrap().unwrap();
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.0);
     }
 }
 

@@ -36,9 +36,9 @@ pub(crate) fn shell(server: &AuthServer, auth: &Value) -> Shell {
 pub(crate) async fn log_in(shell: &Shell, words: &[&str], spoil: impl Fn(String) -> String) -> Ran {
     let mut all = vec!["login", "--json"];
     all.extend(words);
-    let _none_yet = std::fs::remove_file(shell.folder().join("url"));
+    let opened = shell.pipe("url");
     let running = shell.start(&all);
-    let url = shell.wait_for_file("url").await;
+    let url = opened.line().await;
     let back = HttpUrl::parse(&spoil(consent(&url).await)).unwrap();
     let browser = HttpClient::new();
     let page = browser.send(HttpRequest::get(&back));

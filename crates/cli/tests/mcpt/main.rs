@@ -15,4 +15,5 @@ mod grants;
 mod identity;
 mod lists;
 mod logins;
+mod packaging;
 mod tls;
