@@ -29,7 +29,8 @@ pub(crate) fn serve() -> Result<()> {
                 let pause = arguments["milliseconds"].as_u64().unwrap_or_default();
                 std::thread::park_timeout(std::time::Duration::from_millis(pause));
                 let said = format!("{} {}", owner(&token), arguments["nonce"]);
-                json!({ "resultType": "complete", "content": [{ "type": "text", "text": said }] })
+                json!({ "resultType": "complete", "isError": arguments["fate"] == "error",
+                    "content": [{ "type": "text", "text": said }] })
             }
         };
         let answer = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result });

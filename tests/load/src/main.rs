@@ -27,8 +27,9 @@ mcp-load scale [--check] [--quick] [--out <folder>] [--page <file>]
          --quick  fewer principals and rounds
          --out    where report.json goes (default target/scale)
          --page   a Markdown file whose measured part is replaced; its plots go beside it
-mcp-load soak [--minutes <n>] [--seed <n>]
+mcp-load soak [--minutes <n>] [--seed <n>] [--show <text>]
          random users against servers that fail, one minute by default
+         --show   prints the log lines that hold a text
 mcp-load cell <what> <address> <number>
          one measurement; prints one line of JSON
 mcp-load serve

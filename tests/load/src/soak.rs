@@ -41,6 +41,8 @@ const SETTLING: Duration = Duration::from_secs(15);
 struct Options {
     minutes: f64,
     seed: u64,
+    /// Log lines with this text are printed.
+    show: Option<String>,
 }
 
 impl Options {
@@ -48,12 +50,14 @@ impl Options {
         let mut options = Self {
             minutes: 1.0,
             seed: fastrand::u64(..),
+            show: None,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
-            let value = args.next().with_context(|| format!("{arg} wants a number"));
+            let value = args.next().with_context(|| format!("{arg} wants a value"));
             match *arg {
                 "--minutes" => options.minutes = value?.parse()?,
+                "--show" => options.show = Some((*value?).to_owned()),
                 "--seed" => options.seed = value?.parse()?,
                 other => bail!("no such option: {other}"),
             }
@@ -66,7 +70,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     let options = Options::parse(args)?;
     println!("seed {}, {} minutes", options.seed, options.minutes);
     let logs = Logs::default();
-    logs.watch();
+    logs.watch(options.show.clone());
     let world = Arc::new(World::new());
     // Servers have threads of their own, so that tasks of the clients can be counted.
     let (theirs, ours) = (runtime(1, options.seed)?, runtime(2, !options.seed)?);
@@ -144,6 +148,7 @@ fn round(
     calm: Duration,
 ) -> Result<(Arc<Users>, Samples)> {
     let servers = Arc::new(theirs.block_on(Servers::start(world)));
+    world.nobody_is_authorized();
     let platform = ours.block_on(async { Platform::new(world, &servers) })?;
     let users = Users::new(USERS, Arc::new(platform), Arc::clone(world));
     let users = Arc::new(users);

@@ -1,14 +1,15 @@
 //! What was done to the users, so that each of their errors can be explained by it, or not.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcp_toolkit::auth::time::Instant;
 use mcp_toolkit::core::ErrorKind;
 
-/// Nobody waits longer for the consequences of a fault.
-const REMEMBERED: Duration = Duration::from_secs(30);
+/// A child that ended too often is left alone for five minutes; nothing else has consequences for
+/// longer.
+const REMEMBERED: Duration = Duration::from_secs(360);
 
 /// What can be done to a request, a user or a server.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -64,7 +65,11 @@ impl Fault {
                     | Kind::ServerExited
                     | Kind::Cancelled
             ),
-            Self::Exit => matches!(kind, Kind::ServerExited | Kind::OutcomeUnknown),
+            // After some of them, the next start has to wait.
+            Self::Exit => matches!(
+                kind,
+                Kind::ServerExited | Kind::OutcomeUnknown | Kind::Timeout
+            ),
         }
     }
 }
@@ -72,38 +77,75 @@ impl Fault {
 /// One of them: when, at which server, to whom.
 #[derive(Debug)]
 struct Done {
-    at: Instant,
+    id: u64,
+    /// Until when; what goes on has no end yet.
+    until: Option<Instant>,
     server: &'static str,
     /// Nobody in particular: to everybody.
     user: Option<String>,
     fault: Fault,
 }
 
-/// All of the last half minute, and how many there were.
+/// All of the last minutes, and how many there were.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    recent: Mutex<VecDeque<Done>>,
-    counts: Mutex<BTreeMap<Fault, u64>>,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    faults: VecDeque<Done>,
+    last: u64,
+    counts: BTreeMap<Fault, u64>,
+}
+
+/// Something that goes on until this is dropped.
+#[derive(Debug)]
+pub(super) struct GoingOn<'a> {
+    faults: &'a Faults,
+    id: u64,
+}
+
+impl Drop for GoingOn<'_> {
+    fn drop(&mut self) {
+        let mut recent = self.faults.recent();
+        let mut newest = recent.faults.iter_mut().rev();
+        if let Some(done) = newest.find(|done| done.id == self.id) {
+            done.until = Some(Instant::now());
+        }
+    }
 }
 
 impl Faults {
+    /// Something that happens now.
     pub(super) fn note(&self, server: &'static str, user: Option<&str>, fault: Fault) {
-        let at = Instant::now();
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        while recent
-            .front()
-            .is_some_and(|first| at - first.at > REMEMBERED)
-        {
-            recent.pop_front();
+        drop(self.begin(server, user, fault));
+    }
+
+    /// Something that begins now.
+    pub(super) fn begin(
+        &self,
+        server: &'static str,
+        user: Option<&str>,
+        fault: Fault,
+    ) -> GoingOn<'_> {
+        let now = Instant::now();
+        let mut recent = self.recent();
+        let is_old = |done: &Done| done.until.is_some_and(|until| now - until > REMEMBERED);
+        while recent.faults.front().is_some_and(is_old) {
+            recent.faults.pop_front();
         }
-        recent.push_back(Done {
-            at,
+        recent.last += 1;
+        let id = recent.last;
+        recent.faults.push_back(Done {
+            id,
+            until: None,
             server,
             user: user.map(str::to_owned),
             fault,
         });
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(fault).or_default() += 1;
+        *recent.counts.entry(fault).or_default() += 1;
+        GoingOn { faults: self, id }
     }
 
     /// Whether something was done to the user at the server since then that the kind of error may
@@ -115,19 +157,19 @@ impl Faults {
         user: &str,
         since: Instant,
     ) -> bool {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut newest = recent.iter().rev().take_while(|done| done.at >= since);
-        newest.any(|done| {
+        self.recent().faults.iter().any(|done| {
             done.server == server
+                && done.until.is_none_or(|until| until >= since)
                 && done.user.as_deref().is_none_or(|it| it == user)
                 && done.fault.explains(kind)
         })
     }
 
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn counts(&self) -> BTreeMap<Fault, u64> {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.recent().counts.clone()
     }
 }

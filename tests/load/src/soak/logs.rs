@@ -31,16 +31,17 @@ struct Counts {
 
 /// Takes one line at a time.
 #[derive(Debug)]
-struct Scanner(Arc<Counts>);
+struct Scanner(Arc<Counts>, Arc<Option<String>>);
 
 impl Logs {
-    /// Looks at everything that is logged from now on, by anybody in this process.
-    pub(super) fn watch(&self) {
-        let counts = Arc::clone(&self.0);
+    /// Looks at everything that is logged from now on, by anybody in this process, and prints what
+    /// holds this text.
+    pub(super) fn watch(&self, show: Option<String>) {
+        let (counts, show) = (Arc::clone(&self.0), Arc::new(show));
         let watching = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::TRACE)
             .with_ansi(false)
-            .with_writer(move || Scanner(Arc::clone(&counts)));
+            .with_writer(move || Scanner(Arc::clone(&counts), Arc::clone(&show)));
         // Where somebody else watches already, there is nothing to see here.
         let _ = watching.try_init();
     }
@@ -65,6 +66,9 @@ impl Write for Scanner {
         let length = u64::try_from(line.len()).unwrap_or_default();
         counts.bytes.fetch_add(length, Ordering::Relaxed);
         let holds = |secret: &str| memmem::find(line, secret.as_bytes()).is_some();
+        if self.1.as_deref().is_some_and(holds) {
+            eprint!("{}", String::from_utf8_lossy(line));
+        }
         if SECRETS.iter().any(|secret| holds(secret))
             && counts.secrets.fetch_add(1, Ordering::Relaxed) < 5
         {

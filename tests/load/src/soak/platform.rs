@@ -103,14 +103,11 @@ impl Platform {
 
     pub(super) async fn log_out(&self, principal: &Principal, server: &'static str) -> Result<()> {
         let user = principal.user();
-        self.world.faults.note(server, Some(user), Fault::Logout);
+        let _going = self.world.faults.begin(server, Some(user), Fault::Logout);
         if server == OAUTH {
             self.world.authorize(user, false);
         }
-        let done = self.toolkit.logout(principal, server).await;
-        // What was under way meanwhile learns of it up to here.
-        self.world.faults.note(server, Some(user), Fault::Logout);
-        Ok(done?)
+        Ok(self.toolkit.logout(principal, server).await?)
     }
 }
 

@@ -81,15 +81,13 @@ impl Restartable {
     /// Goes with all its connections, and comes back after a while.
     pub(super) async fn restart(&self, down: Duration) {
         let mut running = self.running.lock().await;
-        self.world.faults.note(self.name, None, Fault::Restart);
+        let _down = self.world.faults.begin(self.name, None, Fault::Restart);
         *running = None;
         if self.name == SESSIONS {
             self.world.forget_sessions();
         }
         tokio::time::sleep(down).await;
         *running = Some(run(self.name, self.port, &self.world, &self.auth).await);
-        // Who met the closed port learns of it up to here.
-        self.world.faults.note(self.name, None, Fault::Restart);
     }
 }
 
@@ -99,7 +97,7 @@ async fn run(
     world: &Arc<World>,
     auth: &Arc<AuthServer>,
 ) -> FaultServer {
-    let old = old::Streams::default();
+    let old = old::Streams::new();
     let visit = Visit {
         name,
         world: Arc::clone(world),

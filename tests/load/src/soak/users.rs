@@ -22,6 +22,15 @@ use super::world::{CHILD, OAUTH, SERVERS, SESSIONS, World};
 /// A failure is remembered for so long where nobody says otherwise, and a load takes its time.
 const LOAD_SINCE: Duration = Duration::from_secs(10);
 
+/// A child that ended again and again is started after a pause, which grows to minutes.
+const RESTARTING: Duration = Duration::from_secs(330);
+
+/// What happened a moment before may be noticed only now.
+const NOTICING: Duration = Duration::from_millis(500);
+
+/// A source of tokens that fails is left alone for so long.
+const LEFT_ALONE: Duration = Duration::from_secs(20);
+
 /// Beyond its deadline a call may take what the machine needs to notice that.
 const SLACK: Duration = Duration::from_millis(1_500);
 
@@ -92,6 +101,11 @@ impl Users {
     }
 
     async fn log_out(&self, principal: &Principal, server: &'static str) {
+        // Who logs in meanwhile could not say whether that holds.
+        let _one = match self.logins.get(principal.user()) {
+            Some(lock) if server == OAUTH => Some(lock.lock().await),
+            _ => None,
+        };
         let began = Instant::now();
         let done = self.platform.log_out(principal, server).await;
         let end = if done.is_ok() { "ok" } else { "incomplete" };
@@ -135,7 +149,11 @@ impl Users {
                     "needs_authorization"
                 }
                 ServerTools::Failed(error) => {
-                    let since = began.checked_sub(LOAD_SINCE).unwrap_or(began);
+                    let before = match server {
+                        CHILD => RESTARTING,
+                        _ => LOAD_SINCE,
+                    };
+                    let since = began.checked_sub(before).unwrap_or(began);
                     self.must_be_explained("loading", error, server, user, since);
                     error.kind().as_str()
                 }
@@ -145,6 +163,12 @@ impl Users {
         }
         if let Some(ServerTools::NeedsAuthorization(_)) = tools.server(OAUTH) {
             self.log_in(principal).await;
+        }
+        // Given up: a new beginning.
+        if let Some(ServerTools::Failed(error)) = tools.server(CHILD)
+            && error.kind() == ErrorKind::ServerExited
+        {
+            self.log_out(principal, CHILD).await;
         }
         tools
     }
@@ -157,6 +181,9 @@ impl Users {
         let Ok(_one) = lock.try_lock() else {
             return;
         };
+        if self.world.is_authorized(principal.user()) {
+            return;
+        }
         let began = Instant::now();
         let done = self.platform.log_in(principal).await;
         if let Err(error) = &done
@@ -194,10 +221,11 @@ impl Users {
     ) {
         let nonce = self.nonces.fetch_add(1, Ordering::Relaxed);
         let user = principal.user();
+        let mut exit = None;
         let fate = match fastrand::u32(..100) {
             ..3 => "error",
             3..5 if server == CHILD && self.world.is_stormy() => {
-                self.world.faults.note(server, Some(user), Fault::Exit);
+                exit = Some(self.world.faults.begin(server, Some(user), Fault::Exit));
                 "exit"
             }
             3..5 if server == SESSIONS => "changed",
@@ -236,9 +264,6 @@ impl Users {
                 }
             }
         };
-        if fate == "exit" {
-            self.world.faults.note(server, Some(user), Fault::Exit);
-        }
         self.within("a call", began, limit);
         let name = match manner {
             Manner::Patient => "call",
@@ -260,11 +285,18 @@ impl Users {
                     && kind == ErrorKind::NeedsAuthorization
                     && !(was_authorized && self.world.is_authorized(user));
                 if !expected && !unauthorized {
-                    self.must_be_explained(name, &error, server, user, began);
+                    let before = match (server, kind) {
+                        (CHILD, _) => RESTARTING,
+                        (_, ErrorKind::CredentialUnavailable) => LEFT_ALONE,
+                        _ => NOTICING,
+                    };
+                    let since = began.checked_sub(before).unwrap_or(began);
+                    self.must_be_explained(name, &error, server, user, since);
                 }
                 kind.as_str()
             }
         };
+        drop(exit);
         self.ledger.note(name, server, end);
     }
 

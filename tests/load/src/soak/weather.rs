@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::faults::Fault;
 use super::servers::Servers;
-use super::world::{CHILD, MODERN, OAUTH, OLD, SESSIONS, World};
+use super::world::{MODERN, OAUTH, OLD, SESSIONS, World};
 
 /// Bad until the time is over, then good.
 pub(super) async fn storm(
@@ -38,25 +38,24 @@ pub(super) async fn storm(
             3 => {
                 let server = fastrand::choice([MODERN, SESSIONS, OLD, OAUTH]);
                 if let (Some(server), Some(user)) = (server, fastrand::choice(&users)) {
+                    let _going = world.faults.begin(server, Some(user), Fault::Forbidden);
                     world.forbid(server, user);
                     sleep(pause).await;
                     world.allow_all();
-                    world.faults.note(server, Some(user), Fault::Forbidden);
                 }
             }
             4 => {
+                let places = [MODERN, SESSIONS, OLD];
+                let _going = places.map(|it| world.faults.begin(it, None, Fault::NoToken));
                 world.no_tokens.store(true, Ordering::Relaxed);
-                nobody_issues(&world);
                 sleep(pause).await;
                 world.no_tokens.store(false, Ordering::Relaxed);
-                nobody_issues(&world);
             }
             5 => {
+                let _going = world.faults.begin(OAUTH, None, Fault::NoToken);
                 servers.auth.reply("/token", Reply::json(503, &json!({})));
-                world.faults.note(OAUTH, None, Fault::NoToken);
                 sleep(pause).await;
                 servers.auth.relent("/token");
-                world.faults.note(OAUTH, None, Fault::NoToken);
             }
             6 => {
                 for user in &users {
@@ -67,10 +66,4 @@ pub(super) async fn storm(
         }
     }
     world.is_stormy.store(false, Ordering::Relaxed);
-}
-
-fn nobody_issues(world: &World) {
-    for server in [MODERN, SESSIONS, OLD, CHILD] {
-        world.faults.note(server, None, Fault::NoToken);
-    }
 }

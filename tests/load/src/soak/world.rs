@@ -150,6 +150,10 @@ impl World {
         }
     }
 
+    pub(super) fn nobody_is_authorized(&self) {
+        lock(&self.authorized).clear();
+    }
+
     pub(super) fn is_authorized(&self, user: &str) -> bool {
         lock(&self.authorized).contains(user)
     }

@@ -8,19 +8,28 @@ use mcp_testbed::fault::{Request, Wire};
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::super::faults::Fault;
 use super::{Admission, Fate, Visit, answers};
 
 /// The streams that are open, by their numbers: whose, and the way to them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Streams(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     open: Mutex<HashMap<u64, (String, mpsc::Sender<String>)>>,
     next: AtomicU64,
 }
 
 impl Streams {
+    /// None is open. After a restart no number is that of an earlier stream.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner {
+            open: Mutex::default(),
+            next: AtomicU64::new(fastrand::u64(..1 << 60)),
+        }))
+    }
+
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, (String, mpsc::Sender<String>)>> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,6 +83,7 @@ pub(super) async fn answer(
         }
         // The answer is lost with the stream.
         (Some(_), _) => {
+            visit.note(&user, Fault::Reset);
             streams.open().remove(&number);
         }
         (None, _) => {}
@@ -88,13 +98,19 @@ async fn serve(visit: &Visit, streams: &Streams, user: String, mut wire: Wire) {
     };
     let number = streams.0.next.fetch_add(1, Ordering::Relaxed);
     let (sender, mut messages) = mpsc::channel(64);
-    streams.open().insert(number, (user, sender));
+    streams.open().insert(number, (user.clone(), sender));
     wire.events("").await;
     wire.raw(format!("event: endpoint\ndata: /message?s={number}\n\n"))
         .await;
     loop {
         let message = tokio::select! {
-            message = messages.recv() => message,
+            message = messages.recv() => {
+                if message.is_none() {
+                    // Now that nobody has an answer for it any more.
+                    visit.note(&user, Fault::Reset);
+                }
+                message
+            }
             changed = changes.changed() => changed.ok().map(|()| answers::changed()),
             () = wire.closed() => None,
         };
