@@ -3,7 +3,7 @@
 use crate::command::{Command, Flag, Run, Words};
 use crate::{
     bench, ci, conformance, coverage, deps, docs, examples, features, fuzz, generate, lint, loom,
-    msrv, package, profile, schema, servers, test, tidy,
+    msrv, package, profile, scale, schema, servers, soak, test, tidy,
 };
 
 /// A command that takes nothing.
@@ -187,6 +187,29 @@ pub(crate) const COMMANDS: &[Command] = &[
         ],
         words: Words::None,
         run: Run::StepWith(profile::run),
+    },
+    Command {
+        name: "scale",
+        about: "measure what up to 100,000 users cost at once, in a release build",
+        more: "The bounds are in tests/load/src/scale/bounds.rs.",
+        options: &[
+            Flag("--check", "fail when a bound is broken"),
+            Flag("--quick", "fewer users; leaves docs/scale.md as it is"),
+        ],
+        words: Words::None,
+        run: Run::StepWith(scale::run),
+    },
+    Command {
+        name: "soak",
+        about: "random users against servers that fail; nothing crosses, leaks or hangs",
+        more: "Fails with the number of violations. What a run did is random within its seed.",
+        options: &[
+            Flag("--minutes <n>", "how long; default 1"),
+            Flag("--seed <n>", "with the dice of an earlier run"),
+            Flag("--show <text>", "print the log lines that hold this"),
+        ],
+        words: Words::None,
+        run: Run::StepWith(soak::run),
     },
     Command {
         name: "generate",

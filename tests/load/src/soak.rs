@@ -169,11 +169,14 @@ fn round(
         toolkit.shutdown(Duration::from_secs(8)).await;
     });
     let users = closed(users)?;
-    theirs.block_on(async {
-        // Sessions are ended at the server too, but for those that it never told anybody of.
-        println!("{} sessions are left at their server", world.sessions());
-    });
-    drop(servers);
+    // Sessions are ended at the server too, but for those whose opening was cut off.
+    println!("{} sessions are left at their server", world.sessions());
+    let reused = servers.auth.reused();
+    if reused > 0 {
+        world.violation(format!("{reused} refresh tokens were used twice"));
+    }
+    // In their own runtime, as everything that is closed there.
+    theirs.block_on(async { drop(servers) });
     Ok((users, samples))
 }
 
