@@ -10,6 +10,7 @@ mod ask;
 mod proxy;
 mod tether;
 
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -329,7 +330,7 @@ impl RedisSentinel {
             server.port,
         );
         if let Some(password) = &server.options.password {
-            settings += &format!("sentinel auth-pass {service} {password}\n");
+            writeln!(settings, "sentinel auth-pass {service} {password}")?;
         }
         let file = folder.path().join("sentinel.conf");
         std::fs::write(&file, settings)?;

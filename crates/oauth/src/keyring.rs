@@ -46,11 +46,12 @@ impl SealedStore {
 async fn make(inner: &SharedStore, entry: &Arc<Entry>) -> Result<SecretString, OAuthError> {
     let server = ServerId::new("keyring").map_err(|_| OAuthError::config("the store's key"))?;
     let lock = TokenKey::new(server, Principal::local()).with_issuer("key");
+    let mut changes = inner.changes(&lock).await;
     let lease = loop {
         if let Some(lease) = inner.lease(&lock, MAKING).await.map_err(stored)? {
             break lease;
         }
-        tokio::time::sleep(POLL).await;
+        let _told_or_not = tokio::time::timeout(POLL, changes.next()).await;
     };
     let key = if let Some(key) = read(entry).await? {
         key

@@ -100,6 +100,9 @@ impl Source {
             .scopes
             .iter()
             .any(|scope| !requested.contains(scope));
+        if context.previous.is_some() {
+            self.stays_known(&discovered).await;
+        }
         if let Some(previous) = &context.previous
             && !wider
             && let Some(refreshed) = self.refresh(&discovered, previous).await?
@@ -113,6 +116,27 @@ impl Source {
             Grant::AuthorizationCode => self.authorize(&discovered, wanted).await,
             Grant::DeviceCode => device::fetch(self, &discovered, wanted).await,
             machine => self.grant(machine, &discovered, wanted).await,
+        }
+    }
+
+    /// Writes the account again where the store has lost it, so that other replicas find the token
+    /// that is restored beside it. A refresh does not fail with this.
+    async fn stays_known(&self, discovered: &Discovered) {
+        let key = self.state.key.load_full();
+        let key = key
+            .as_ref()
+            .filter(|_| self.core.binds(discovered).is_ok_and(|it| it));
+        let kept = self
+            .core
+            .records
+            .change_account(&self.state.principal, |account| {
+                if account.issuer.is_none() {
+                    account.issuer = Some(self.issuer.to_string());
+                    account.dpop_key = key.map(|key| key.to_text().expose_secret().to_owned());
+                }
+            });
+        if let Err(error) = kept.await {
+            tracing::debug!(server = %self.core.id, %error, "oauth_account_not_kept");
         }
     }
 

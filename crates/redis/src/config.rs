@@ -43,6 +43,7 @@ pub struct RedisConfig {
     pub(crate) in_flight: usize,
     pub(crate) connect_deadline: Duration,
     pub(crate) response_deadline: Duration,
+    #[cfg(feature = "tls")]
     pub(crate) roots: Option<Arc<[u8]>>,
 }
 
@@ -125,6 +126,7 @@ impl RedisConfig {
             in_flight: 256,
             connect_deadline: Duration::from_secs(2),
             response_deadline: Duration::from_secs(2),
+            #[cfg(feature = "tls")]
             roots: None,
         }
     }

@@ -24,3 +24,8 @@ pub use error::{RedisError, RedisErrorKind};
 pub use invalidation::RedisBus;
 pub use quota::RedisQuota;
 pub use store::RedisTokenStore;
+
+/// The README's example is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -13,7 +13,7 @@ use mcp_auth::testing::ManualClock;
 use mcp_auth::time::{Clock as _, SystemClock};
 use mcp_auth::{
     CredentialErrorKind, CredentialProvider as _, CredentialRequest, Credentials, Principal,
-    SealingKeys, ServerId,
+    Recovery, Rejection, SealingKeys, ServerId,
 };
 use mcp_http::{HttpClient, HttpRequest, HttpUrl};
 use mcp_oauth::{AuthorizationRequest, OAuth, OAuthBuilder, OAuthError};
@@ -165,6 +165,26 @@ async fn a_logout_on_one_replica_is_one_on_all() {
     one.logout(&alice()).await.unwrap();
     assert!(!is_authorized(held(&other, &alice()).await));
     assert_eq!(redis.command(&["KEYS", "*:lease:*"]), "");
+}
+
+#[tokio::test]
+async fn a_login_survives_a_redis_that_lost_everything() {
+    let (mut redis, server) = (RedisServer::start(), AuthServer::start().await);
+    let [one, other] = [0; 2].map(|_| replica(&redis, &server).build());
+    let callback = begin(&one, &alice()).await;
+    one.complete(&callback).await.unwrap();
+    redis.restart();
+    assert_eq!(redis.command(&["DBSIZE"]), "0");
+    let credentials = held(&one, &alice()).await.unwrap();
+    let (id, user) = (ServerId::new("resource").unwrap(), alice());
+    let request = CredentialRequest::new(&id, &user);
+    let status = http::StatusCode::UNAUTHORIZED;
+    let recovery = one
+        .rejected(Rejection::new(request, &credentials, status))
+        .await;
+    assert_eq!(recovery.unwrap(), Recovery::Retry);
+    assert!(is_authorized(held(&other, &alice()).await));
+    assert_eq!((server.count("/token"), server.reused()), (2, 0));
 }
 
 #[tokio::test]

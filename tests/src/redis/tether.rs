@@ -57,7 +57,7 @@ impl Tether {
             pid = std::fs::read_to_string(&pid_file).unwrap_or_default();
             pid.ends_with('\n')
         })?;
-        tether.pid = pid.trim().to_owned();
+        pid.trim().clone_into(&mut tether.pid);
         Ok(tether)
     }
 

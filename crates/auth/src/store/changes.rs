@@ -48,7 +48,7 @@ impl Changes {
             // Whoever told is gone.
             self.receiver = None;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -55,6 +55,6 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("fence", &self.fence)
             .field("guarded", &self.guard.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

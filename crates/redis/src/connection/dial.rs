@@ -1,6 +1,7 @@
 //! Making a connection: who serves at the moment, TCP, TLS, login.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mcp_core::auth::ExposeSecret as _;
@@ -19,6 +20,8 @@ use crate::{RedisConfig, RedisError};
 /// Makes connections by the settings.
 pub(super) struct Dialer {
     pub(super) config: Arc<RedisConfig>,
+    /// Which of several addresses to try first.
+    next: AtomicUsize,
     #[cfg(feature = "tls")]
     tls: Tls,
 }
@@ -77,6 +80,7 @@ impl Dialer {
         Ok(Self {
             #[cfg(feature = "tls")]
             tls: Tls::new(&config)?,
+            next: AtomicUsize::new(0),
             config,
         })
     }
@@ -99,40 +103,64 @@ impl Dialer {
         match &self.config.topology {
             Topology::Single(address) => self.server(address, listener).await,
             Topology::Cluster(nodes) => {
-                let mut refusal = None;
-                for node in nodes {
-                    match self.server(node, listener.clone()).await {
-                        Ok(link) => return Ok(link),
-                        Err(error) => refusal = Some(error),
-                    }
-                }
-                Err(refusal.unwrap_or_else(nobody))
+                let tried = self.first_of(nodes, |node| self.server(node, listener.clone()));
+                tried.await
             }
             Topology::Sentinel {
                 sentinels,
                 service,
                 login,
             } => {
-                let mut refusal = None;
-                for sentinel in sentinels {
-                    match self.primary(sentinel, service, login).await {
-                        Ok(address) => match self.server(&address, listener.clone()).await {
-                            Ok(link) => match is_primary(&link).await {
-                                true => return Ok(link),
-                                false => {
-                                    refusal = Some(RedisError::unreachable(
-                                        "the sentinel names a server that takes no writes",
-                                    ));
-                                }
-                            },
-                            Err(error) => refusal = Some(error),
-                        },
-                        Err(error) => refusal = Some(error),
-                    }
-                }
-                Err(refusal.unwrap_or_else(nobody))
+                let tried = self.first_of(sentinels, |sentinel| {
+                    self.through(sentinel, service, login, listener.clone())
+                });
+                tried.await
             }
         }
+    }
+
+    /// What the first address gives that gives anything, beginning with the one that did last.
+    async fn first_of<'a, F>(
+        &self,
+        addresses: &'a [Address],
+        each: impl Fn(&'a Address) -> F,
+    ) -> Result<Link, RedisError>
+    where
+        F: Future<Output = Result<Link, RedisError>>,
+    {
+        let begin = self.next.load(Ordering::Relaxed);
+        let mut refusal = None;
+        for tried in 0..addresses.len() {
+            let at = begin.wrapping_add(tried) % addresses.len();
+            // Before trying it: whoever gives up waiting here leaves the rest to the next.
+            self.next.store(at + 1, Ordering::Relaxed);
+            match each(&addresses[at]).await {
+                Ok(link) => {
+                    self.next.store(at, Ordering::Relaxed);
+                    return Ok(link);
+                }
+                Err(error) => refusal = Some(error),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| RedisError::config("there is no address of a server")))
+    }
+
+    /// A connection to the server that one sentinel names.
+    async fn through(
+        &self,
+        sentinel: &Address,
+        service: &str,
+        login: &Login,
+        listener: Option<Arc<dyn AsyncPushSender>>,
+    ) -> Result<Link, RedisError> {
+        let address = self.primary(sentinel, service, login).await?;
+        let link = self.server(&address, listener).await?;
+        if !is_primary(&link).await {
+            return Err(RedisError::unreachable(
+                "the sentinel names a server that takes no writes",
+            ));
+        }
+        Ok(link)
     }
 
     async fn server(
@@ -294,10 +322,6 @@ async fn is_primary(link: &Link) -> bool {
         // A user without the right to ask: the first write will tell.
         Ok(_) | Err(_) => true,
     }
-}
-
-fn nobody() -> RedisError {
-    RedisError::config("there is no address of a server")
 }
 
 struct Listener(Arc<dyn AsyncPushSender>);

@@ -107,19 +107,16 @@ impl Tls {
 
 fn load(own: Option<&[CertificateDer<'static>]>) -> Result<Arc<ClientConfig>, RedisError> {
     let mut roots = RootCertStore::empty();
-    match own {
-        Some(own) => {
-            for root in own {
-                roots.add(root.clone()).map_err(|error| {
-                    RedisError::config("a root certificate is unusable").because(error)
-                })?;
-            }
+    if let Some(own) = own {
+        for root in own {
+            roots.add(root.clone()).map_err(|error| {
+                RedisError::config("a root certificate is unusable").because(error)
+            })?;
         }
-        None => {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            // A single odd certificate in the system's store must not switch TLS off.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    } else {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        // A single odd certificate in the system's store must not switch TLS off.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     // The provider is named, never looked up: another crate of the program may want another.
     let provider = Arc::new(rustls::crypto::ring::default_provider());

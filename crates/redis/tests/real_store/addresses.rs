@@ -8,7 +8,9 @@ use super::*;
 
 #[tokio::test]
 async fn a_user_needs_its_password_and_sees_its_prefix_alone() {
-    let rules = "~team:* &team:* +@all -@admin -@dangerous";
+    // What the README asks for.
+    let rules =
+        "~team:* &team:* +@read +@write +@scripting +@pubsub +@connection +info +role +time";
     let server = RedisOptions::new()
         .password("test-password")
         .user("team", "test-team-password", rules)

@@ -233,17 +233,17 @@ async fn holders_that_are_killed_at_any_moment_lose_no_login() {
         })
     };
     let mut workers: Vec<_> = (0..WORKERS).map(|_| start(&server, port)).collect();
-    let issued = || issuer.lock().unwrap().latest;
+    let count = || issuer.lock().unwrap().latest;
     for _ in 0..KILLS {
         // Somebody gets on, then somebody dies at a moment that nobody chose.
-        let before = issued();
-        wait_for(async || issued() > before).await;
+        let before = count();
+        wait_for(async || count() > before).await;
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..150))).await;
         let unlucky = fastrand::usize(0..WORKERS);
         workers[unlucky] = start(&server, port);
     }
-    let before = issued();
-    wait_for(async || issued() > before + 2).await;
+    let before = count();
+    wait_for(async || count() > before + 2).await;
     drop(workers);
     serving.abort();
     let issuer = issuer.lock().unwrap();

@@ -305,19 +305,14 @@ impl TokenFetch {
         context: &FetchContext,
     ) -> Result<Kept, Try> {
         self.latest().held = None;
-        match store.load(key).await? {
-            Some(stored) => self
-                .adopt(Some(&stored), context)
-                .map(Kept::Theirs)
-                .ok_or_else(|| {
-                    let changed = "the stored token was changed by somebody else";
-                    CredentialError::unavailable(changed).into()
-                }),
-            None => {
-                let required = AuthorizationRequired::new();
-                Err(CredentialError::needs_authorization(required).into())
-            }
-        }
+        let Some(stored) = store.load(key).await? else {
+            let required = AuthorizationRequired::new();
+            return Err(CredentialError::needs_authorization(required).into());
+        };
+        let theirs = self.adopt(Some(&stored), context).ok_or_else(|| {
+            CredentialError::unavailable("the stored token was changed by somebody else")
+        })?;
+        Ok(Kept::Theirs(theirs))
     }
 
     /// Whether the store has lost the token that is held here, and this one takes its place.
