@@ -2,13 +2,15 @@
 //! between them, and a holder that is killed holds nobody up.
 
 #![expect(
+    clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test stops where something is not as it should be"
+    reason = "a test stops where something is not as it should be; its processes talk by printing"
 )]
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,6 +19,9 @@ use mcp_auth::{
     ExposeSecret, FileStore, Principal, RefreshingToken, Save, ServerId, Token, TokenContext,
     TokenKey, TokenStore,
 };
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
 
 /// Tells this binary, started by itself, which directory to work in.
 const DIRECTORY: &str = "MCP_AUTH_TEST_DIRECTORY";
@@ -29,12 +34,18 @@ async fn processes_on_one_store_refresh_once_between_them() {
     for _ in 0..3 {
         let directory = tempfile::tempdir().unwrap();
         seed(directory.path()).await;
-        let workers: Vec<_> = (0..WORKERS)
-            .map(|worker| start(directory.path(), &worker.to_string()))
+        let mut workers: Vec<_> = (0..WORKERS)
+            .map(|worker| Worker::start(directory.path(), &worker.to_string()))
             .collect();
-        for mut worker in workers {
-            wait_for(|| worker.0.try_wait().unwrap().is_some()).await;
-            assert!(worker.0.wait().unwrap().success());
+        for worker in &mut workers {
+            worker.says("started").await;
+        }
+        // The issuer answers only now that all have begun, so that they do race.
+        for worker in &mut workers {
+            worker.go_on();
+        }
+        for worker in workers {
+            worker.ends_well().await;
         }
         for worker in 0..WORKERS {
             let result = directory.path().join(format!("result-{worker}"));
@@ -50,13 +61,12 @@ async fn processes_on_one_store_refresh_once_between_them() {
 async fn a_holder_that_is_killed_holds_nobody_up() {
     let directory = tempfile::tempdir().unwrap();
     seed(directory.path()).await;
-    let mut hung = start(directory.path(), "hang");
-    wait_for(|| directory.path().join("hanging").exists()).await;
+    let mut hung = Worker::start(directory.path(), "hang");
+    hung.says("hanging").await;
     let ours = tokio::spawn(ask(directory.path().to_owned(), "ours".to_owned()));
     tokio::task::yield_now().await;
-    hung.0.kill().unwrap();
-    hung.0.wait().unwrap();
-    let found = tokio::time::timeout(DEADLINE, ours).await.unwrap().unwrap();
+    hung.child.kill().await.unwrap();
+    let found = timeout(DEADLINE, ours).await.unwrap().unwrap();
     assert_eq!(found.unwrap(), "Bearer test-access-1");
     assert!(!directory.path().join("reused").exists());
 }
@@ -69,6 +79,7 @@ async fn worker() {
         return;
     };
     let directory = PathBuf::from(directory);
+    println!("\nstarted");
     let found = ask(directory.clone(), name.clone()).await.unwrap();
     fs::write(directory.join(format!("result-{name}")), found).unwrap();
 }
@@ -88,7 +99,6 @@ async fn seed(directory: &Path) {
 
 async fn ask(directory: PathBuf, name: String) -> Result<String, CredentialError> {
     let store = FileStore::new(directory.join("store"))?;
-    fs::write(directory.join(format!("started-{name}")), "").unwrap();
     let provider = RefreshingToken::new(move |context: TokenContext| {
         let (directory, name) = (directory.clone(), name.clone());
         async move { exchange(&directory, &name, &context).await }
@@ -107,13 +117,12 @@ async fn exchange(
     context: &TokenContext,
 ) -> Result<Token, CredentialError> {
     if name == "hang" {
-        fs::write(directory.join("hanging"), "").unwrap();
+        println!("\nhanging");
         return std::future::pending().await;
     }
     if name != "ours" {
-        // Answers only when all have begun, so that they do race.
-        let started = |worker| directory.join(format!("started-{worker}")).exists();
-        wait_for(|| (0..WORKERS).all(started)).await;
+        let mut nothing = Vec::new();
+        tokio::io::stdin().read_to_end(&mut nothing).await.unwrap();
     }
     let previous = context.previous.as_ref().and_then(Token::refresh_token);
     let number: u64 = previous.unwrap().expose_secret().parse().unwrap();
@@ -135,33 +144,51 @@ fn key() -> TokenKey {
     TokenKey::new(ServerId::new("server").unwrap(), Principal::local())
 }
 
-fn start(directory: &Path, name: &str) -> Worker {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "worker", "--ignored"])
-        .env(DIRECTORY, directory)
-        .env(WORKER, name)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn();
-    Worker(child.unwrap())
+/// A process of its own, which ends with the test.
+struct Worker {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
-/// Ends with the test.
-struct Worker(Child);
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+impl Worker {
+    fn start(directory: &Path, name: &str) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "worker", "--ignored", "--nocapture"])
+            .env(DIRECTORY, directory)
+            .env(WORKER, name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
     }
-}
 
-/// Other processes send no event: looks until it is so.
-async fn wait_for(mut so: impl FnMut() -> bool) {
-    let looking = async {
-        while !so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, looking).await.unwrap();
+    /// Waits until it says so.
+    async fn says(&mut self, what: &str) {
+        let heard = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                if line == what {
+                    return;
+                }
+            }
+            panic!("it ended before it said `{what}`");
+        };
+        timeout(DEADLINE, heard).await.unwrap();
+    }
+
+    /// Its issuer answers.
+    fn go_on(&mut self) {
+        self.child.stdin.take();
+    }
+
+    async fn ends_well(mut self) {
+        let ended = async {
+            // Whatever else it says, so that it is not held up.
+            while self.lines.next_line().await.unwrap().is_some() {}
+            self.child.wait().await.unwrap()
+        };
+        assert!(timeout(DEADLINE, ended).await.unwrap().success());
+    }
 }
