@@ -272,12 +272,16 @@ impl ToolCache {
     /// Forgets everything of a server: after `tools/list_changed`, or when its definitions differ
     /// from those that were approved. However often it is called, the next who asks loads once.
     pub async fn invalidate_server(&self, server: &ServerId) {
-        let store = &self.store;
-        store.tell(|| Invalidation::of_server(server, Cause::ToolsChanged));
-        store.forget_public(server).await;
-        store
-            .forget_where(&[None], |key| key.server == *server)
-            .await;
+        self.store
+            .tell(|| Invalidation::of_server(server, Cause::ToolsChanged));
+        self.forget_server(server).await;
+    }
+
+    /// Forgets everything of a server here, and tells nobody: for one replica that ends.
+    pub async fn forget_server(&self, server: &ServerId) {
+        self.store.forget_public(server).await;
+        let fits = |key: &CacheKey| key.server == *server;
+        self.store.forget_where(&[None], fits).await;
     }
 
     /// Forgets everything.
@@ -285,6 +289,11 @@ impl ToolCache {
         self.store
             .tell(|| Invalidation::of_everything(Cause::Asked));
         self.store.forget_all().await;
+    }
+
+    /// Whether it tells others what it forgets.
+    pub fn has_bus(&self) -> bool {
+        self.store.replicas.is_some()
     }
 
     /// What other caches on this cache's [bus](ToolCacheBuilder::bus) invalidate from now on, for

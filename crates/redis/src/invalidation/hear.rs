@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp_core::auth::Revision;
 use mcp_core::auth::time::Instant;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::Shared;
 use super::generation::{Generation, Heard, Known};
@@ -16,6 +16,9 @@ use crate::connection::{Note, Repeat};
 
 /// How soon it is looked again when Redis did not answer.
 const SOON: Duration = Duration::from_millis(250);
+
+/// An answer that takes longer is none.
+const LATE: Duration = Duration::from_secs(2);
 
 /// Where the count is; it begins if there is none, so that its loss is noticed.
 pub(super) const LOOK: &str = r"
@@ -37,6 +40,8 @@ struct Hearing {
     known: Known,
     /// Whether what is published comes here, as far as is known.
     subscribed: bool,
+    /// It began to come here after what was found last.
+    resubscribed: bool,
     answers: bool,
     looking: Option<Looking>,
     look_at: Instant,
@@ -48,25 +53,33 @@ pub(super) async fn hear(shared: Arc<Shared>) {
         shared,
         known: Known::default(),
         subscribed: false,
+        resubscribed: false,
         answers: false,
         looking: None,
         look_at: Instant::now(),
     };
     loop {
-        let next = hearing.known.until().into_iter().chain([hearing.look_at]);
-        let next = next.min().unwrap_or(hearing.look_at);
+        let look_at = hearing.looking.is_none().then_some(hearing.look_at);
+        let next = hearing.known.until().into_iter().chain(look_at).min();
+        let time = async {
+            match next {
+                Some(next) => sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             note = notes.next() => match note {
                 Note::Message(bytes) => hearing.message(&bytes),
                 Note::Gap => {
                     hearing.subscribed = true;
+                    hearing.resubscribed = true;
                     // Whatever was found before does not count.
                     hearing.look();
                 }
             },
             (asked, found) = looked(&mut hearing.looking) => hearing.found(asked.as_ref(), found),
-            () = sleep_until(next) => hearing.time(Instant::now()),
+            () = time => hearing.time(Instant::now()),
         }
     }
 }
@@ -102,8 +115,9 @@ impl Hearing {
     fn look(&mut self) {
         let (shared, asked) = (Arc::clone(&self.shared), self.known.last().cloned());
         self.looking = Some(Box::pin(async move {
-            let found = shared.look().await;
-            (asked, found)
+            let late = |_| Err(RedisError::unreachable("Redis did not answer in time"));
+            let found = timeout(LATE, shared.look()).await;
+            (asked, found.unwrap_or_else(late))
         }));
         self.look_at = after(self.shared.check);
     }
@@ -116,6 +130,7 @@ impl Hearing {
             Ok(found) => {
                 self.answers = true;
                 let heard = self.known.find(found, asked, Instant::now());
+                self.resubscribed &= heard == Heard::PerhapsAll;
                 self.judge(heard);
             }
             Err(error) => {
@@ -130,13 +145,14 @@ impl Hearing {
     fn time(&mut self, now: Instant) {
         if self.known.until().is_some_and(|until| until <= now) {
             let heard = self.known.wait(now);
-            if heard == Heard::Missed {
-                // There was something, and it did not come.
+            if heard == Heard::Missed && !self.resubscribed {
+                // There was something, and it did not come, though all should have.
                 self.subscribed = false;
             }
+            self.resubscribed &= heard == Heard::PerhapsAll;
             self.judge(heard);
         }
-        if self.look_at <= now {
+        if self.look_at <= now && self.looking.is_none() {
             self.look();
         }
     }

@@ -27,6 +27,8 @@ const MOST_SERVERS: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     connected: Option<bool>,
+    /// Before the bus was there for the first time, nobody relied on it.
+    was_connected: bool,
     missed: bool,
     everything: bool,
     count: u64,
@@ -111,10 +113,16 @@ impl Heard {
         let heard = std::mem::take(&mut self.count);
         counters.heard.fetch_add(heard, Ordering::Relaxed);
         if std::mem::take(&mut self.missed) {
-            count(&counters.gaps);
-            tracing::warn!("invalidations may have been missed: all that is cached is dropped");
             self.everything = true;
+            if self.was_connected {
+                count(&counters.gaps);
+                tracing::warn!("invalidations may have been missed: all that is cached is dropped");
+            }
         }
+        self.was_connected |= !store
+            .replicas
+            .as_ref()
+            .is_some_and(|others| others.is_away());
         if std::mem::take(&mut self.everything) {
             self.principals = Principals::default();
             self.servers.clear();
