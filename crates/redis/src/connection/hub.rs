@@ -1,6 +1,7 @@
 //! One connection that listens, for everybody here who wants to hear of something.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::aio::{AsyncPushSender, SendError};
@@ -105,12 +106,16 @@ async fn listen(dialer: Arc<Dialer>, shared: Arc<Shared>) {
         while shared.is_idle() {
             shared.changed.notified().await;
         }
-        let ear: Arc<dyn AsyncPushSender> = Arc::new(Ear(Arc::clone(&shared)));
-        match dialer.subscriber(Some(ear)).await {
+        let ear = Arc::new(Ear {
+            shared: Arc::clone(&shared),
+            deaf: AtomicBool::new(false),
+        });
+        let listener = Arc::<Ear>::clone(&ear) as Arc<dyn AsyncPushSender>;
+        match dialer.subscriber(Some(listener)).await {
             Ok(link) => {
                 failures = 0;
                 number += 1;
-                hear(&dialer, &shared, &link, number).await;
+                hear(&dialer, &shared, &link, &ear, number).await;
             }
             Err(error) => {
                 tracing::debug!(failures, kind = ?error.kind(), "redis_subscription_unreachable");
@@ -122,8 +127,8 @@ async fn listen(dialer: Arc<Dialer>, shared: Arc<Shared>) {
 }
 
 /// Listens until the connection breaks or nobody is interested any more.
-async fn hear(dialer: &Dialer, shared: &Shared, link: &Link, number: u64) {
-    while link.is_open() {
+async fn hear(dialer: &Dialer, shared: &Shared, link: &Link, ear: &Ear, number: u64) {
+    while link.is_open() && !ear.deaf.load(Ordering::Relaxed) {
         if shared.is_idle() {
             return;
         }
@@ -206,12 +211,19 @@ impl Shared {
 }
 
 /// Hands on what is published, without waiting.
-struct Ear(Arc<Shared>);
+struct Ear {
+    shared: Arc<Shared>,
+    /// The connection is gone; told before the task behind it has ended.
+    deaf: AtomicBool,
+}
 
 impl AsyncPushSender for Ear {
     fn send(&self, push: PushInfo) -> Result<(), SendError> {
         match push.kind {
-            PushKind::Disconnection => self.0.changed.notify_one(),
+            PushKind::Disconnection => {
+                self.deaf.store(true, Ordering::Relaxed);
+                self.shared.changed.notify_one();
+            }
             PushKind::Message => {
                 let mut data = push.data.into_iter();
                 let (Some(Value::BulkString(channel)), Some(Value::BulkString(message))) =
@@ -219,7 +231,7 @@ impl AsyncPushSender for Ear {
                 else {
                     return Ok(());
                 };
-                let channels = self.0.channels();
+                let channels = self.shared.channels();
                 let name = std::str::from_utf8(&channel).unwrap_or_default();
                 if let Some(channel) = channels.get(name) {
                     let _nobody = channel.sender.send(Note::Message(message.into()));
