@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 
@@ -189,6 +190,9 @@ pub struct Rejection<'a> {
     pub status: StatusCode,
     /// The challenges of `WWW-Authenticate`, in the server's order.
     pub challenges: &'a [Challenge],
+    /// What time it was at the server, as it says: its clock decides whether something signed is of
+    /// now.
+    pub date: Option<SystemTime>,
 }
 
 impl<'a> Rejection<'a> {
@@ -203,12 +207,19 @@ impl<'a> Rejection<'a> {
             credentials,
             status,
             challenges: &[],
+            date: None,
         }
     }
 
     /// Sets the parsed challenges.
     pub fn challenges(mut self, challenges: &'a [Challenge]) -> Self {
         self.challenges = challenges;
+        self
+    }
+
+    /// Sets what time it was at the server.
+    pub fn date(mut self, date: Option<SystemTime>) -> Self {
+        self.date = date;
         self
     }
 }

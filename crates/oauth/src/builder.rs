@@ -109,8 +109,9 @@ impl OAuthBuilder {
         self
     }
 
-    /// The algorithm that the private key has to be of: `ES256`, `RS256` or `EdDSA`. By default what
-    /// it is of.
+    /// The algorithm that assertions are signed with: `ES256`, `ES384`, `RS256`, `PS256` or `EdDSA`, as
+    /// the private key is. By default what the key is of and the authorization server takes; for RSA
+    /// that is `RS256` before `PS256`.
     pub fn algorithm(mut self, algorithm: impl Into<String>) -> Self {
         self.client.key_settings().algorithm = Some(algorithm.into());
         self
@@ -241,7 +242,12 @@ impl OAuthBuilder {
         };
         OAuth {
             core: Arc::new(Core {
-                records: Records::new(store, self.server.clone(), self.client.identity()),
+                records: Records::new(
+                    store,
+                    self.server.clone(),
+                    self.client.identity(),
+                    Arc::clone(&self.clock),
+                ),
                 store_policy: self.store_policy,
                 id: self.server,
                 wire: Wire {

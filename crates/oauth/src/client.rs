@@ -224,21 +224,29 @@ impl ClientSettings {
         server: &ServerMetadata,
     ) -> Result<Proof, OAuthError> {
         let key = SigningKey::from_pem(&settings.pem.resolve().await?)?;
-        if let Some(wanted) = &settings.algorithm
-            && wanted != key.algorithm()
-        {
-            return Err(OAuthError::config(format!(
-                "the private key signs with {}, not with the configured algorithm",
-                key.algorithm()
-            )));
-        }
-        let accepted = &server.token_endpoint_auth_signing_alg_values_supported;
-        if accepted.is_some() && !contains(accepted.as_ref(), key.algorithm()) {
-            return Err(OAuthError::config(format!(
-                "the authorization server takes no assertions signed with {}",
-                key.algorithm()
-            )));
-        }
+        let own = key.algorithm();
+        let wanted = settings.algorithm.as_deref();
+        let key = match wanted {
+            Some(wanted) => key.signing_with(wanted).ok_or_else(|| {
+                OAuthError::config(format!(
+                    "the private key signs with {own}, not with the configured algorithm"
+                ))
+            })?,
+            None => key,
+        };
+        let accepted = server
+            .token_endpoint_auth_signing_alg_values_supported
+            .as_ref();
+        let is_accepted = |algorithm: &str| {
+            let is_wanted = wanted.is_none_or(|wanted| wanted == algorithm);
+            is_wanted && (accepted.is_none() || contains(accepted, algorithm))
+        };
+        let own = key.algorithm();
+        let key = key.accepted_by(is_accepted).ok_or_else(|| {
+            OAuthError::config(format!(
+                "the authorization server takes no assertions signed with {own}"
+            ))
+        })?;
         Ok(Proof::Key {
             key,
             id: settings.id.clone(),
@@ -363,5 +371,31 @@ mod tests {
         ] {
             assert_eq!(settings.strongest(&offering(methods)), taken, "{methods:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_key_signs_as_the_server_takes_it() {
+        let pem = include_str!("key/test-rsa.pem");
+        let signs = async |algorithm: Option<&str>, accepted: Option<&[&str]>| {
+            let mut settings = ClientSettings::default();
+            settings.key_settings().pem = SecretRef::literal(pem);
+            settings.key_settings().algorithm = algorithm.map(str::to_owned);
+            let server = ServerMetadata {
+                token_endpoint_auth_signing_alg_values_supported: accepted
+                    .map(|known| known.iter().map(|&known| known.to_owned()).collect()),
+                ..ServerMetadata::default()
+            };
+            let key = settings.key.as_ref().unwrap();
+            match settings.key_proof(key, &server).await {
+                Ok(Proof::Key { key, .. }) => Some(key.algorithm()),
+                _ => None,
+            }
+        };
+        assert_eq!(signs(None, None).await, Some("RS256"));
+        assert_eq!(signs(None, Some(&["PS256", "ES256"])).await, Some("PS256"));
+        assert_eq!(signs(Some("PS256"), None).await, Some("PS256"));
+        assert_eq!(signs(Some("PS256"), Some(&["RS256"])).await, None);
+        assert_eq!(signs(Some("ES256"), None).await, None);
+        assert_eq!(signs(None, Some(&["EdDSA"])).await, None);
     }
 }

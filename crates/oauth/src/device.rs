@@ -4,8 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderMap;
 use mcp_core::auth::{AuthorizationRequired, ExposeSecret as _, SecretString, Token};
+use mcp_http::HttpUrl;
 use serde::{Deserialize, Serialize};
-use url::Url;
 use zeroize::Zeroize as _;
 
 use crate::client::Registration;
@@ -156,9 +156,12 @@ async fn begin(
     let uri = offered
         .verification_uri_complete
         .unwrap_or(offered.verification_uri);
-    // The user will open it: nothing but a web page (and no shell sees it).
-    if !Url::parse(&uri).is_ok_and(|uri| matches!(uri.scheme(), "https" | "http")) {
-        return Err(OAuthError::protocol("the verification URL is no web page"));
+    // The user will open it and type a code there: nothing but a web page (and no shell sees it), and
+    // nobody on the way.
+    if !HttpUrl::parse(&uri).is_ok_and(|uri| uri.is_https() || uri.is_loopback()) {
+        return Err(OAuthError::protocol(
+            "the verification URL is no web page that is reached by https",
+        ));
     }
     let interval = whole(offered.interval, INTERVAL).min(MAX_INTERVAL);
     let underway = Underway {

@@ -163,6 +163,18 @@ impl OAuth {
                 Recovery::GiveUp
             });
         }
+        let bad_proof = rejection.challenges.iter().any(|challenge| {
+            challenge.is("DPoP") && challenge.error() == Some("invalid_dpop_proof")
+        });
+        if let (true, Some(uri), Some(date)) = (bad_proof, rejection.request.uri, rejection.date)
+            && self
+                .core
+                .nonces
+                .learn_time(&uri.to_string(), date, self.core.clock.wall())
+        {
+            // It was of another time than the server's, and the token is fine.
+            return Ok(Recovery::Retry);
+        }
         let refused = rejection.credentials.fingerprint();
         if let Some(Ok(held)) = session.held(rejection.request)
             && held.fingerprint() != refused

@@ -1,8 +1,10 @@
 //! What outlives a process, in the token store: accounts, registrations, pending authorizations.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use mcp_core::auth::time::SharedClock;
 use mcp_core::auth::{
     Expected, Expiry, ExposeSecret as _, Principal, Save, Saved, SecretString, ServerId,
     SharedStore, Token, TokenKey,
@@ -13,6 +15,11 @@ use zeroize::Zeroize as _;
 use crate::OAuthError;
 use crate::client::Registration;
 use crate::flow::Pending;
+
+/// Authorizations begun here whose end is remembered, so that they can be cleared away.
+const BEGUN: usize = 10_000;
+/// How many that are over are cleared away when another one is begun: more than come.
+const CLEARED: usize = 8;
 
 /// How often a write is tried again when somebody else wrote.
 const TRIES: usize = 8;
@@ -26,6 +33,10 @@ pub(crate) struct Records {
     store: SharedStore,
     server: ServerId,
     client: Option<Arc<str>>,
+    clock: SharedClock,
+    /// Handles of authorizations that were begun by this process, by their end. Nobody else clears
+    /// away those that are never completed: not every store forgets by itself.
+    begun: Arc<Mutex<VecDeque<(SystemTime, String)>>>,
 }
 
 /// What is known of one principal at one server, besides the token.
@@ -49,8 +60,15 @@ pub(crate) struct Account {
 }
 
 impl Records {
-    pub(crate) fn new(store: SharedStore, server: ServerId, client: Option<&str>) -> Self {
+    pub(crate) fn new(
+        store: SharedStore,
+        server: ServerId,
+        client: Option<&str>,
+        clock: SharedClock,
+    ) -> Self {
         Self {
+            clock,
+            begun: Arc::default(),
             store,
             server,
             client: client.map(Into::into),
@@ -172,7 +190,26 @@ impl Records {
         let key = self.pending_key(handle);
         self.put(&key, text.into(), Expiry::At(end), Expected::Nothing)
             .await?;
+        for over in self.over(handle, end) {
+            self.forget_pending(&over).await?;
+        }
         Ok(())
+    }
+
+    /// Remembers an authorization that was begun; gives some of those that are over.
+    fn over(&self, handle: &str, end: SystemTime) -> Vec<String> {
+        let now = self.clock.wall();
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        // They end in the order in which they were begun.
+        begun.push_back((end, handle.to_owned()));
+        let mut over = Vec::new();
+        while over.len() < CLEARED && begun.front().is_some_and(|(end, _)| *end <= now) {
+            over.extend(begun.pop_front().map(|(_, handle)| handle));
+        }
+        if begun.len() > BEGUN {
+            begun.pop_front();
+        }
+        over
     }
 
     /// Takes a pending authorization out, for whoever comes first.

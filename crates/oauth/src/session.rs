@@ -299,7 +299,7 @@ impl Session {
         };
         let url = uri.to_string();
         let nonce = self.core.nonces.of(&url);
-        let now = self.core.clock.wall();
+        let now = self.core.nonces.time_at(&url, self.core.clock.wall());
         let proof = key
             .proof(
                 method.as_str(),

@@ -93,8 +93,16 @@ impl TokenEndpoint<'_> {
         })?;
         let url = self.wire.endpoint("the token endpoint", endpoint)?;
         let mut answer = self.send(&url, fields).await?;
-        if self.wants_nonce(&answer) {
-            // Once: a server that asks again has no use for what it gave.
+        // Each once: a server that asks again has no use for what it gave.
+        let (mut nonce, mut time) = (true, true);
+        while let Some(wanted) = self.wanted(&answer, &url) {
+            let first = match wanted {
+                Wanted::Nonce => std::mem::take(&mut nonce),
+                Wanted::Time => std::mem::take(&mut time),
+            };
+            if !first {
+                break;
+            }
             answer = self.send(&url, fields).await?;
         }
         let secrets = || fields.iter().map(|(_, value)| value.clone());
@@ -113,7 +121,8 @@ impl TokenEndpoint<'_> {
         let mut headers = presented.headers;
         if let Some(key) = self.key {
             let nonce = self.nonces.of(url.as_str());
-            let proof = key.proof("POST", url.as_str(), nonce.as_deref(), None, self.now)?;
+            let now = self.nonces.time_at(url.as_str(), self.now);
+            let proof = key.proof("POST", url.as_str(), nonce.as_deref(), None, now)?;
             let mut proof = HeaderValue::from_str(&proof)
                 .map_err(|_| OAuthError::protocol("the proof cannot be sent"))?;
             proof.set_sensitive(true);
@@ -135,18 +144,34 @@ impl TokenEndpoint<'_> {
             })
     }
 
-    /// RFC 9449, section 8: the code or refresh token has not been spent.
-    fn wants_nonce(&self, answer: &Answer) -> bool {
+    /// What the proof lacked, if that is why there is no token: the code or refresh token has not been
+    /// spent then (RFC 9449, sections 5 and 8).
+    fn wanted(&self, answer: &Answer, url: &HttpUrl) -> Option<Wanted> {
         #[derive(Deserialize)]
         struct Said {
             error: String,
         }
-        self.key.is_some()
-            && answer.status.is_client_error()
-            && answer.headers.contains_key(NONCE)
-            && serde_json::from_slice::<Said>(&answer.body)
-                .is_ok_and(|said| said.error == "use_dpop_nonce")
+        self.key?;
+        if !answer.status.is_client_error() {
+            return None;
+        }
+        let said: Said = serde_json::from_slice(&answer.body).ok()?;
+        match said.error.as_str() {
+            "use_dpop_nonce" if answer.headers.contains_key(NONCE) => Some(Wanted::Nonce),
+            // Of another time than the server's, maybe.
+            "invalid_dpop_proof" => {
+                let learned = self.nonces.learn_time(url.as_str(), answer.date?, self.now);
+                learned.then_some(Wanted::Time)
+            }
+            _ => None,
+        }
     }
+}
+
+/// What a proof lacked.
+enum Wanted {
+    Nonce,
+    Time,
 }
 
 fn read(answer: &Answer, now: SystemTime) -> Result<Issued, OAuthError> {

@@ -1,6 +1,6 @@
 //! Requests of the authorization dance: small, bounded, through the guarded client.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
@@ -48,6 +48,8 @@ pub(crate) enum Document<T> {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// What time it is there.
+    pub(crate) date: Option<SystemTime>,
     pub(crate) body: Bytes,
 }
 
@@ -113,10 +115,12 @@ impl Wire {
         let answered = async {
             let response = self.client.send(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
+            let date = response.date();
             let body = response.bytes(MAX_BYTES).await?;
             Ok(Answer {
                 status,
                 headers,
+                date,
                 body,
             })
         };

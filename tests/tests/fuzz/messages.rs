@@ -28,7 +28,7 @@ fn an_envelope_is_what_its_members_say() {
                 Ok(result) => assert!(inside(result.get())),
                 Err(error) => {
                     let limit = 32;
-                    let error = error.into_error(&nobody, limit);
+                    let error = error.into_error(|text| nobody.redact(text), limit);
                     let mcp_core::Failure::Rpc { message, .. } = error.failure() else {
                         panic!("{error:?}");
                     };

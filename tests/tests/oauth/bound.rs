@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderName, HeaderValue};
+use mcp_core::auth::time::{Clock as _, SystemClock};
 use mcp_testbed::fault::Request;
 use serde_json::Value;
 
@@ -158,4 +159,53 @@ async fn a_bearer_token_in_place_of_a_bound_one_is_an_error_or_preferred_away() 
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_hours_is_set_right_by_the_servers() {
+    let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
+    for off in [hour, 30 * day] {
+        let server = binding().await;
+        server.demand_nonce();
+        let clock = ManualClock::new(SystemClock.wall() - off);
+        let oauth = oauth(&server)
+            .dpop(Dpop::Require)
+            .clock(clock.shared())
+            .handler(Yes)
+            .build();
+        let resource = resource(&server, &oauth);
+        let called = call(&resource, &alice()).await;
+        if off > day {
+            // So far nobody is believed; and nobody asks for ever.
+            assert!(called.is_err());
+            assert!(server.count("/token") <= 3);
+            continue;
+        }
+        called.unwrap();
+        // The first proof had another time, the second no nonce.
+        assert_eq!(server.count("/token"), 3);
+        // The resource is at the same origin here, and needs no try of its own.
+        let sent = signed(&server);
+        let count = |method| sent.iter().filter(|it| it.rpc_method() == method).count();
+        assert_eq!((count("tools/list"), count("tools/call")), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_costs_one_request_and_no_token() {
+    let server = binding().await;
+    let clock = ManualClock::new(SystemClock.wall());
+    let oauth = oauth(&server)
+        .dpop(Dpop::Require)
+        .clock(clock.shared())
+        .handler(Yes)
+        .build();
+    let resource = resource(&server, &oauth);
+    call(&resource, &alice()).await.unwrap();
+    let before = signed(&server).len();
+    // The clock of this machine jumps; the token is as good as before.
+    clock.set_wall(SystemClock.wall() + Duration::from_secs(3600));
+    call(&resource, &alice()).await.unwrap();
+    assert_eq!(signed(&server).len(), before + 3);
+    assert_eq!(server.count("/token"), 1);
 }

@@ -109,7 +109,8 @@ impl Inner {
     ) -> Result<Answered, Fault> {
         let mut redirected: Option<HttpUrl> = None;
         let mut hops = 0;
-        let (mut renewed, mut stepped_up, mut nonced) = (false, false, false);
+        let (mut renewed, mut stepped_up) = (false, false);
+        let (mut nonced, mut timed) = (false, false);
         let mut reconnected = false;
         let may_repeat = |error: &SendError| {
             error.is_unprocessed() || (exchange.repeatable && error.maybe_received())
@@ -162,26 +163,26 @@ impl Inner {
                 discard(response).await;
                 continue;
             }
-            if let Some(nonce) = response.headers().get(&DPOP_NONCE) {
-                // A provider that panics has learned nothing; the answer is good all the same.
-                let _ = catch_unwind(AssertUnwindSafe(|| self.provider.nonce(wanted, nonce)));
-            }
+            self.tell_nonce(wanted, &response);
             if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                 return Ok(Answered { response, sent });
             }
             exchange.is_under_way(false);
             let challenges =
                 Challenge::parse(response.headers().get_all(header::WWW_AUTHENTICATE), &sent);
-            let lacks_nonce = |it: &Challenge| it.error() == Some("use_dpop_nonce");
+            let said = |error| challenges.iter().any(|it| it.error() == Some(error));
             // Each reason has one try of its own.
             let tried = match status {
                 StatusCode::FORBIDDEN => &mut stepped_up,
-                _ if challenges.iter().any(lacks_nonce) => &mut nonced,
+                _ if said("use_dpop_nonce") => &mut nonced,
+                _ if said("invalid_dpop_proof") => &mut timed,
                 _ => &mut renewed,
             };
             let may_recover = status == StatusCode::UNAUTHORIZED || !challenges.is_empty();
             if may_recover && !std::mem::replace(tried, true) {
-                let rejection = Rejection::new(wanted, &sent, status).challenges(&challenges);
+                let rejection = Rejection::new(wanted, &sent, status)
+                    .challenges(&challenges)
+                    .date(response.date());
                 match Box::pin(self.rejected(rejection, exchange.context)).await? {
                     Recovery::Retry => {
                         scopes = scopes_of(&challenges);
@@ -203,6 +204,14 @@ impl Inner {
             }
             let sent = exchange.sent(&sent);
             return Err(Box::pin(self.refusal(response, sent, &challenges)).await);
+        }
+    }
+
+    /// Hands on what the server wants in the next proof.
+    fn tell_nonce(&self, wanted: CredentialRequest<'_>, response: &HttpResponse) {
+        if let Some(nonce) = response.headers().get(&DPOP_NONCE) {
+            // A provider that panics has learned nothing; the answer is good all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.provider.nonce(wanted, nonce)));
         }
     }
 
