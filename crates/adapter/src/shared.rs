@@ -17,28 +17,35 @@ use crate::validation::Validation;
 /// Definitions beyond this many are not shared; nothing else changes for them.
 const MAX_SHARED: usize = 1 << 18;
 
-/// A definition with its parameter model and compiled schema, each made at first use.
+/// A definition, and what is worked out from it when somebody asks.
 #[derive(Debug)]
 pub(crate) struct SharedTool {
     definition: Arc<ToolDefinition>,
     kind: ModelKind,
-    param_model_name: OnceLock<Box<str>>,
     // Boxed, because most tools of most lists are never called.
-    param_model: OnceLock<Box<ParamModel>>,
-    validation: OnceLock<Box<Validation>>,
-    output_validation: OnceLock<Option<Box<Validation>>>,
+    worked_out: OnceLock<Box<WorkedOut>>,
+}
+
+/// The parameter model and the compiled schemas, each made at first use.
+#[derive(Debug, Default)]
+struct WorkedOut {
+    param_model_name: OnceLock<Box<str>>,
+    param_model: OnceLock<ParamModel>,
+    validation: OnceLock<Validation>,
+    output_validation: OnceLock<Option<Validation>>,
 }
 
 impl SharedTool {
     fn new(definition: Arc<ToolDefinition>, kind: ModelKind) -> Self {
         Self {
-            param_model_name: OnceLock::new(),
-            kind,
             definition,
-            param_model: OnceLock::new(),
-            validation: OnceLock::new(),
-            output_validation: OnceLock::new(),
+            kind,
+            worked_out: OnceLock::new(),
         }
+    }
+
+    fn worked_out(&self) -> &WorkedOut {
+        self.worked_out.get_or_init(Box::default)
     }
 
     /// The one value of the process for a definition of these bytes.
@@ -57,29 +64,30 @@ impl SharedTool {
     }
 
     pub(crate) fn param_model_name(&self) -> &str {
-        self.param_model_name
-            .get_or_init(|| self.kind.model_name(self.definition.name()))
+        let name = || self.kind.model_name(self.definition.name());
+        self.worked_out().param_model_name.get_or_init(name)
     }
 
     pub(crate) fn param_model(&self) -> &ParamModel {
-        self.param_model.get_or_init(|| {
+        self.worked_out().param_model.get_or_init(|| {
             let schema = self.definition.input_schema();
-            Box::new(ParamModel::read(self.param_model_name(), schema))
+            ParamModel::read(self.param_model_name(), schema)
         })
     }
 
     pub(crate) fn validation(&self) -> &Validation {
-        self.validation
-            .get_or_init(|| Box::new(self.compile("arguments", self.definition.input_schema())))
+        let compiled = || self.compile("arguments", self.definition.input_schema());
+        self.worked_out().validation.get_or_init(compiled)
     }
 
     /// Nothing where the tool promises nothing.
     pub(crate) fn output_validation(&self) -> Option<&Validation> {
-        let validation = self.output_validation.get_or_init(|| {
+        let compiled = || {
             let schema = self.definition.output_schema()?;
-            Some(Box::new(self.compile("output", schema)))
-        });
-        validation.as_deref()
+            Some(self.compile("output", schema))
+        };
+        let validation = &self.worked_out().output_validation;
+        validation.get_or_init(compiled).as_ref()
     }
 
     fn compile(&self, what: &'static str, schema: &str) -> Validation {

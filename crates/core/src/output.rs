@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use rmcp::model::{CallToolResult, ContentBlock};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, IgnoredAny, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -48,6 +48,38 @@ struct Shape {
     is_error: Option<bool>,
 }
 
+/// The same of a result that may be of several types.
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(default, rename = "content")]
+    _content: Option<Vec<IgnoredAny>>,
+    #[serde(default, rename = "isError")]
+    is_error: Option<bool>,
+    #[serde(default, rename = "resultType")]
+    is_complete: Option<IsComplete>,
+}
+
+/// Whether `resultType` says that nothing else is to come (2026-07-28, basic).
+struct IsComplete(bool);
+
+impl<'de> Deserialize<'de> for IsComplete {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl Visitor<'_> for Word {
+            type Value = IsComplete;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the type of a result")
+            }
+
+            fn visit_str<E>(self, word: &str) -> Result<IsComplete, E> {
+                Ok(IsComplete(word == "complete"))
+            }
+        }
+        deserializer.deserialize_str(Word)
+    }
+}
+
 /// One block of content.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
@@ -70,6 +102,21 @@ impl ToolOutput {
     /// is one, is an array.
     pub fn parse(raw: &RawValue) -> Result<Self, Error> {
         Self::from_boxed(raw.to_owned())
+    }
+
+    /// Reads the `result` of a `tools/call` answer where it is one that is complete, in one look;
+    /// `None` where it is anything else, which [`parse`](Self::parse) or
+    /// [`needs_input`](crate::duplex::needs_input) tell apart. For transports.
+    pub fn parse_complete(raw: &RawValue) -> Option<Self> {
+        if !raw.get().starts_with('{') {
+            return None;
+        }
+        let typed: Typed = serde_json::from_str(raw.get()).ok()?;
+        let is_complete = typed.is_complete.is_none_or(|it| it.0);
+        is_complete.then(|| Self {
+            is_error: typed.is_error.unwrap_or(false),
+            raw: raw.to_owned(),
+        })
     }
 
     pub(crate) fn from_boxed(raw: Box<RawValue>) -> Result<Self, Error> {
@@ -241,7 +288,7 @@ impl TryFrom<CallToolResult> for ToolOutput {
 /// Keeps an explicit `null` apart from an absent field.
 fn present<'de, D>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error>
 where
-    D: serde::Deserializer<'de>,
+    D: Deserializer<'de>,
 {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
@@ -291,6 +338,30 @@ mod tests {
                 ToolOutput::parse(serde_json::from_str(raw).unwrap()).is_err(),
                 "{raw}"
             );
+        }
+    }
+
+    #[test]
+    fn only_a_complete_result_is_read_in_one_look() {
+        let read = |raw: &str| ToolOutput::parse_complete(serde_json::from_str(raw).unwrap());
+        for raw in [
+            r#"{"content":[]}"#,
+            r#"{"resultType":"complete","content":[],"isError":true}"#,
+            r#"{"resultType":null}"#,
+        ] {
+            let parsed = ToolOutput::parse(serde_json::from_str(raw).unwrap()).unwrap();
+            let complete = read(raw).unwrap();
+            assert_eq!(complete.is_error(), parsed.is_error());
+            assert_eq!(complete.raw.get(), raw);
+        }
+        for raw in [
+            r#"{"resultType":"input_required"}"#,
+            r#"{"resultType":"later"}"#,
+            r#"{"resultType":7}"#,
+            r#"{"content":{}}"#,
+            "[]",
+        ] {
+            assert!(read(raw).is_none(), "{raw}");
         }
     }
 

@@ -13,7 +13,7 @@ pub use collector::ToolCollector;
 pub use malformed::Malformed;
 pub use message::{Message, RpcError, clean};
 pub use request::{
-    CallParams, ClientIdentity, ListParams, RequestMeta, encode_notification, encode_refusal,
-    encode_request, encode_result,
+    CallParams, ClientIdentity, ListParams, RequestMeta, encode_call, encode_notification,
+    encode_refusal, encode_request, encode_result,
 };
 pub use tools::ToolsPage;

@@ -210,7 +210,7 @@ impl ToolServer for HttpServer {
         let rpc = Rpc::call(call);
         let span = inner.span(&rpc);
         let called = async move {
-            let called = inner.ask(&rpc, context, &mut ToolOutput::parse).await;
+            let called = inner.ask(&rpc, context, &mut take::Output).await;
             if let Ok(output) = &called {
                 telemetry::record_output(output);
             }

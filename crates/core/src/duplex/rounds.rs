@@ -34,6 +34,13 @@ pub struct Input {
     pub state: Option<Box<RawValue>>,
 }
 
+impl Input {
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.responses.is_none() && self.state.is_none()
+    }
+}
+
 /// Whether a result says that the server needs input before it goes on. For transports.
 ///
 /// # Errors

@@ -26,6 +26,30 @@ pub fn encode_request(id: u64, method: &str, params: &impl Serialize) -> Result<
     })
 }
 
+/// Writes a call whose metadata is written already: what [`encode_request`] makes of
+/// [`CallParams`], with less ado.
+///
+/// # Errors
+/// [`Failure::Config`](crate::Failure) when the arguments cannot be written as JSON.
+pub fn encode_call(
+    id: u64,
+    name: &str,
+    arguments: &Map<String, Value>,
+    meta: &RawValue,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    append(&mut bytes, &id)?;
+    bytes.extend_from_slice(br#","method":"tools/call","params":{"name":"#);
+    append(&mut bytes, name)?;
+    bytes.extend_from_slice(br#","arguments":"#);
+    append(&mut bytes, arguments)?;
+    bytes.extend_from_slice(br#","_meta":"#);
+    bytes.extend_from_slice(meta.get().as_bytes());
+    bytes.extend_from_slice(b"}}");
+    Ok(bytes)
+}
+
 /// Writes a notification.
 ///
 /// # Errors
@@ -87,9 +111,13 @@ pub fn encode_refusal(id: &RawValue, code: i64, message: &str) -> Result<Vec<u8>
 
 fn encode(message: &impl Serialize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(512);
-    serde_json::to_writer(&mut bytes, message)
-        .map_err(|error| Error::config_because("a request cannot be written as JSON", error))?;
+    append(&mut bytes, message)?;
     Ok(bytes)
+}
+
+fn append(bytes: &mut Vec<u8>, part: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+    serde_json::to_writer(bytes, part)
+        .map_err(|error| Error::config_because("a request cannot be written as JSON", error))
 }
 
 /// The parameters of `tools/list`.
@@ -213,6 +241,23 @@ impl Default for ClientIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_is_written_the_same_either_way() {
+        let (client, none) = (ClientIdentity::default(), serde_json::json!({}));
+        let meta = RequestMeta::new(ProtocolVersion::LATEST, &client, &none, None);
+        let arguments = serde_json::json!({"city": "Zürich \"old\"", "days": [3, 1.5, null]});
+        let params = CallParams {
+            name: "a \"tool\"\n",
+            arguments: arguments.as_object().unwrap(),
+            meta,
+        };
+        let written = serde_json::value::to_raw_value(&meta).unwrap();
+        assert_eq!(
+            encode_call(7, params.name, params.arguments, &written).unwrap(),
+            encode_request(7, "tools/call", &params).unwrap()
+        );
+    }
 
     #[test]
     fn metadata_goes_out_only_where_the_version_has_it() {

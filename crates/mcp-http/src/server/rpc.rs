@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mcp_core::duplex::Input;
-use mcp_core::wire::{RequestMeta, encode_request};
+use mcp_core::wire::{RequestMeta, encode_call, encode_request};
 use mcp_core::{Error, ToolCall};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -91,6 +91,11 @@ impl<'a> Rpc<'a> {
         meta: RequestMeta<'_>,
         written: Option<&RawValue>,
     ) -> Result<Bytes, Error> {
+        if let (Fields::Call(call), Some(written), true) = (self.fields, written, input.is_empty())
+        {
+            let (name, arguments) = (call.tool.name(), call.arguments);
+            return encode_call(id, name, arguments, written).map(Bytes::from);
+        }
         let params = Params {
             fields: self.fields,
             input,

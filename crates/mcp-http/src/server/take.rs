@@ -1,7 +1,7 @@
 //! What is made of a result once it is there.
 
-use mcp_core::Error;
 use mcp_core::wire::{ToolCollector, ToolsPage};
+use mcp_core::{Error, ToolOutput};
 use serde_json::value::RawValue;
 
 /// Makes of a result what the caller wants. Any closure over the result is one.
@@ -15,11 +15,31 @@ pub(crate) trait Take<T> {
         let _ = (answer, id);
         None
     }
+
+    /// Reads a result that is complete, where that is quicker; `None` where it is anything else,
+    /// which is then looked at more closely.
+    fn take_complete(&mut self, result: &RawValue) -> Option<T> {
+        let _ = result;
+        None
+    }
 }
 
 impl<T, F: FnMut(&RawValue) -> Result<T, Error>> Take<T> for F {
     fn take(&mut self, result: &RawValue) -> Result<T, Error> {
         self(result)
+    }
+}
+
+/// Reads what a tool answered.
+pub(crate) struct Output;
+
+impl Take<ToolOutput> for Output {
+    fn take(&mut self, result: &RawValue) -> Result<ToolOutput, Error> {
+        ToolOutput::parse(result)
+    }
+
+    fn take_complete(&mut self, result: &RawValue) -> Option<ToolOutput> {
+        ToolOutput::parse_complete(result)
     }
 }
 

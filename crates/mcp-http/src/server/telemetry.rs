@@ -26,7 +26,8 @@ impl fmt::Display for Name<'_> {
 impl Inner {
     /// A span for one request; nothing when nobody listens.
     pub(super) fn span(&self, rpc: &Rpc<'_>) -> Span {
-        let version = match self.finder.known() {
+        // Asked for only where somebody listens.
+        let version = || match self.finder.known() {
             Some(Era::Stateless(version)) => Some(version.as_str()),
             _ => self.protocol.map(ProtocolVersion::as_str),
         };
@@ -38,7 +39,7 @@ impl Inner {
             rpc.system = "jsonrpc",
             mcp.method.name = rpc.method,
             mcp.server = self.id.as_str(),
-            mcp.protocol.version = version,
+            mcp.protocol.version = version(),
             gen_ai.tool.name = rpc.tool(),
             gen_ai.operation.name = rpc.tool().map(|_| "execute_tool"),
             network.transport = "tcp",
