@@ -100,7 +100,7 @@ impl Go<'_> {
         });
         counted?;
         // The list of durations, which the measuring itself makes.
-        sample.allocations -= 1.0 / COUNTED as f64;
+        sample.allocations = (sample.allocations - 1.0 / COUNTED as f64).max(0.0);
         Ok(sample)
     }
 }

@@ -42,6 +42,11 @@ fn pattern(contender: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// Whether a contender is one of this program's.
+pub(crate) fn is_ours(contender: &str) -> bool {
+    pattern(contender).is_none()
+}
+
 impl Foreign {
     pub(crate) fn find(places: Places) -> Self {
         let mut found = Self {

@@ -38,17 +38,51 @@ pub(crate) fn per_call(total: Duration, calls: u64) -> f64 {
     total.as_nanos() as f64 / calls.max(1) as f64
 }
 
-/// Allocations and bytes per call of what runs on this thread.
+/// Allocations and bytes per call of what runs on this thread; 0 in a program that does not count.
 pub(crate) fn allocations(calls: u64, run: impl FnOnce()) -> (f64, f64) {
-    let counted = allocation_counter::measure(run);
+    let counted = count(run);
     let calls = calls.max(1) as f64;
-    (
-        counted.count_total as f64 / calls,
-        counted.bytes_total as f64 / calls,
-    )
+    (counted.times / calls, counted.bytes / calls)
+}
+
+/// Bytes that stay allocated on this thread; 0 in a program that does not count.
+pub(crate) fn kept(run: impl FnOnce()) -> f64 {
+    count(run).kept
+}
+
+#[derive(Default)]
+struct Counted {
+    times: f64,
+    bytes: f64,
+    kept: f64,
+}
+
+#[cfg(feature = "count")]
+fn count(run: impl FnOnce()) -> Counted {
+    let counted = allocation_counter::measure(run);
+    Counted {
+        times: counted.count_total as f64,
+        bytes: counted.bytes_total as f64,
+        kept: counted.bytes_current as f64,
+    }
+}
+
+#[cfg(not(feature = "count"))]
+fn count(run: impl FnOnce()) -> Counted {
+    run();
+    Counted::default()
 }
 
 impl Sample {
+    /// This, with the allocations that a counting program saw.
+    pub(crate) fn counted(self, counted: &Self) -> Self {
+        Self {
+            allocations: counted.allocations,
+            allocated_bytes: counted.allocated_bytes,
+            ..self
+        }
+    }
+
     /// The middle of two.
     pub(crate) fn mean(&self, other: &Self) -> Self {
         let mean = |one: f64, two: f64| f64::midpoint(one, two);

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
 
 use crate::lists::{TextTool, ValueTool};
-use crate::measure::Sample;
+use crate::measure::{self, Sample};
 use crate::server::tools;
 
 /// Tools of one tenant.
@@ -28,11 +28,11 @@ pub(crate) fn run(contender: &str, tenants: u64) -> Result<Sample> {
         "rmcp" => holding(tenants, |tenant| read::<rmcp::model::Tool>(&page(tenant)))?,
         "cached tool set, private tools" => cached(tenants, page)?,
         // So many that the cache's own furniture does not count.
-        "cached tool set, equal tools" => cached(10 * tenants, |_| page(0))? / 10,
+        "cached tool set, equal tools" => cached(10 * tenants, |_| page(0))? / 10.0,
         other => bail!("no such contender: {other}"),
     };
     Ok(Sample {
-        allocated_bytes: held as f64 / tenants as f64,
+        allocated_bytes: held / tenants as f64,
         ..Sample::default()
     })
 }
@@ -52,12 +52,12 @@ fn read<T: DeserializeOwned>(page: &str) -> Result<Vec<T>> {
 }
 
 /// Bytes that all tenants together still hold.
-fn holding<T>(tenants: u64, load: impl Fn(u64) -> Result<T>) -> Result<i64> {
+fn holding<T>(tenants: u64, load: impl Fn(u64) -> Result<T>) -> Result<f64> {
     // What is made once is nobody's.
     let first = load(0)?;
     let mut kept = Vec::with_capacity(usize::try_from(tenants)?);
     let mut failed = Ok(());
-    let counted = allocation_counter::measure(|| {
+    let held = measure::kept(|| {
         for tenant in 1..=tenants {
             match load(tenant) {
                 Ok(made) => kept.push(made),
@@ -67,11 +67,11 @@ fn holding<T>(tenants: u64, load: impl Fn(u64) -> Result<T>) -> Result<i64> {
     });
     failed?;
     drop(first);
-    Ok(counted.bytes_current)
+    Ok(held)
 }
 
 /// A set for each tenant, in the cache: key, entry, binding, catalog and all.
-fn cached(tenants: u64, page: impl Fn(u64) -> String) -> Result<i64> {
+fn cached(tenants: u64, page: impl Fn(u64) -> String) -> Result<f64> {
     let runtime: Runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

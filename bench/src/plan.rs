@@ -185,6 +185,12 @@ impl Workload {
         }
     }
 
+    /// Whether its allocations are told.
+    pub(crate) fn counts(&self) -> bool {
+        use Load::{HotPath, Lists, Memory, OneByOne};
+        matches!(self.load, OneByOne | Lists | HotPath | Memory)
+    }
+
     /// Whether numbers differ between rounds.
     pub(crate) fn is_timed(&self) -> bool {
         !matches!(self.load, Load::Memory | Load::Size)

@@ -1,7 +1,7 @@
 //! Processes on cores of their own.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -33,8 +33,7 @@ impl Pinning {
 
     /// This program, on a core.
     fn command(self, core: &str) -> Result<Command> {
-        let program = std::env::current_exe().context("where is this program?")?;
-        Ok(self.on(core, &program))
+        Ok(self.on(core, &this_program()?))
     }
 
     /// A program on the clients' core.
@@ -63,17 +62,17 @@ impl Pinning {
         command
     }
 
-    /// Runs one cell to its end.
+    /// Runs one cell of a program like this one to its end.
     pub(crate) fn cell(
         self,
+        program: &Path,
         workload: &str,
         contender: &str,
         address: &str,
         calls: u64,
     ) -> Result<Sample> {
-        let [_, core] = CORES;
         let output = self
-            .command(core)?
+            .client(program)
             .args(["cell", workload, contender, address, &calls.to_string()])
             .stderr(Stdio::inherit())
             .output()?;
@@ -81,6 +80,10 @@ impl Pinning {
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{workload} by {contender} gave no sample"))
     }
+}
+
+pub(crate) fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().context("where is this program?")
 }
 
 /// The server. It ends when its input does: with this value, or with this process.

@@ -189,15 +189,16 @@ impl Cell {
             let floor = of(samples, workload.name, workload.floor()?)?;
             ratios(own, floor, quantity)
         };
-        let last = own.last().copied().unwrap_or_default();
+        // Counted in the first round alone.
+        let counted = own.first().copied().unwrap_or_default();
         Some(Self {
             workload: workload.name,
             contender,
             cpu_ns: spread(|sample| sample.cpu_ns).unwrap_or_default(),
             wall_ns: spread(|sample| sample.wall_ns).unwrap_or_default(),
             p50_ns: spread(|sample| sample.p50_ns).unwrap_or_default(),
-            allocations: last.allocations,
-            allocated_bytes: last.allocated_bytes,
+            allocations: counted.allocations,
+            allocated_bytes: counted.allocated_bytes,
             cpu_ratio: ratio(|sample| sample.cpu_ns),
             wall_ratio: ratio(|sample| sample.wall_ns),
             p50_ratio: ratio(|sample| sample.p50_ns),
@@ -283,6 +284,11 @@ fn judge(bound: &Bound, samples: &Samples) -> Judged {
         let own = of(samples, workload, contender)?;
         Spread::of(own.iter().map(quantity)).map(|spread| spread.median)
     };
+    // In the first round, and not at all where nothing counted.
+    let counted = |quantity: fn(&Sample) -> f64| {
+        let first = of(samples, workload, contender)?.first().map(quantity);
+        first.filter(|value| *value > 0.0)
+    };
     let over = |other: (&'static str, &'static str), quantity: fn(&Sample) -> f64| {
         let own = of(samples, workload, contender)?;
         let other = of(samples, other.0, other.1)?;
@@ -308,10 +314,10 @@ fn judge(bound: &Bound, samples: &Samples) -> Judged {
             over((at, by), |sample| sample.wall_ns),
             format!("time {}", beside((at, by))),
         ),
-        Quantity::Allocations => (median(|it| it.allocations), "allocations".to_owned()),
+        Quantity::Allocations => (counted(|it| it.allocations), "allocations".to_owned()),
         Quantity::CpuNanos => (median(|it| it.cpu_ns), "CPU ns".to_owned()),
         Quantity::Millis => (median(|it| it.p50_ns / 1e6), "ms".to_owned()),
-        Quantity::Bytes => (median(|it| it.allocated_bytes), "bytes".to_owned()),
+        Quantity::Bytes => (counted(|it| it.allocated_bytes), "bytes".to_owned()),
     };
     let (limit, word, is_kept): (_, _, fn(f64, f64) -> bool) = match limit {
         Limit::AtMost(limit) => (limit, "at most", |measured, limit| measured <= limit),

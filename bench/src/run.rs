@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::foreign::{Foreign, Places};
+use crate::foreign::{self, Foreign, Places};
 use crate::machine::Machine;
 use crate::measure::Sample;
 use crate::picture;
 use crate::plan::{self, Load, WORKLOADS, Workload};
-use crate::process::{Pinning, Server};
+use crate::process::{self, Pinning, Server};
 use crate::report::Report;
 
 const ROUNDS: usize = 11;
@@ -23,6 +23,7 @@ struct Options {
     out: PathBuf,
     page: Option<PathBuf>,
     picture: Option<PathBuf>,
+    counting: Option<PathBuf>,
     places: Places,
 }
 
@@ -34,6 +35,7 @@ impl Options {
             out: PathBuf::from("target/bench"),
             page: None,
             picture: None,
+            counting: None,
             places: Places {
                 servers: PathBuf::from("target/servers"),
                 scripts: PathBuf::from("bench/contenders"),
@@ -49,6 +51,7 @@ impl Options {
                 "--out" => options.out = PathBuf::from(value()?),
                 "--page" => options.page = Some(PathBuf::from(value()?)),
                 "--picture" => options.picture = Some(PathBuf::from(value()?)),
+                "--counting" => options.counting = Some(PathBuf::from(value()?)),
                 "--servers" => options.places.servers = PathBuf::from(value()?),
                 "--scripts" => options.places.scripts = PathBuf::from(value()?),
                 "--mcpt" => options.places.mcpt = PathBuf::from(value()?),
@@ -67,6 +70,9 @@ struct Bench {
     pinning: Pinning,
     server: Server,
     foreign: Foreign,
+    program: PathBuf,
+    /// The same program, counting allocations.
+    counting: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
@@ -77,9 +83,14 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         pinning,
         server: Server::start(pinning)?,
         foreign: Foreign::find(options.places),
+        program: process::this_program()?,
+        counting: options.counting,
     };
     for (kind, why) in bench.foreign.missing() {
         eprintln!("left out: {kind} ({why})");
+    }
+    if bench.counting.is_none() {
+        eprintln!("left out: allocations (no --counting program)");
     }
     let mut samples = Samples::new();
     for round in 0..rounds {
@@ -153,6 +164,35 @@ impl Bench {
         };
         let cell = samples.entry((workload.name, *floor));
         cell.or_default().push(floors);
+        if round == 0 && workload.counts() {
+            self.count(workload, &contenders, samples)?;
+        }
+        Ok(())
+    }
+
+    /// Allocations, once: they are the same in each round.
+    fn count(
+        &self,
+        workload: &'static Workload,
+        contenders: &[&'static str],
+        samples: &mut Samples,
+    ) -> Result<()> {
+        let Some(program) = &self.counting else {
+            return Ok(());
+        };
+        let (pinning, address) = (self.pinning, self.server.address.as_str());
+        // What tenants hold is a mean over all of them.
+        let calls = match workload.load {
+            Load::Memory => workload.calls,
+            _ => 1,
+        };
+        for contender in contenders.iter().filter(|it| foreign::is_ours(it)) {
+            let counted = pinning.cell(program, workload.name, contender, address, calls)?;
+            let cell = samples.entry((workload.name, contender));
+            if let Some(sample) = cell.or_default().last_mut() {
+                *sample = sample.counted(&counted);
+            }
+        }
         Ok(())
     }
 
@@ -167,7 +207,7 @@ impl Bench {
         let url = format!("http://{address}{}", workload.path);
         match self.foreign.cell(pinning, contender, &url, calls)? {
             Some(sample) => Ok(sample),
-            None => pinning.cell(workload.name, contender, address, calls),
+            None => pinning.cell(&self.program, workload.name, contender, address, calls),
         }
     }
 }

@@ -30,13 +30,18 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     }
     let program = program(&shell)?;
     cmd!(shell, "cargo build --quiet --release --package mcpt").run()?;
+    let counting = counting(&shell)?;
     // A quick run is too rough to be shown.
     let shown: &[&str] = if args.contains(&"--quick") {
         &[]
     } else {
         &["--page", PAGE, "--picture", PICTURE]
     };
-    let ran = cmd!(shell, "{program} run --out {OUT} {shown...} {args...}").run();
+    let ran = cmd!(
+        shell,
+        "{program} run --out {OUT} --counting {counting} {shown...} {args...}"
+    )
+    .run();
     // What is known of the build belongs to the report, also of a run that broke a bound.
     if let Ok(built) = fs::read(workspace::root()?.join(OUT).join("build.json")) {
         let report = workspace::root()?.join(OUT).join("report.json");
@@ -53,10 +58,20 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
 pub(crate) fn program(shell: &Shell) -> Result<PathBuf> {
     cmd!(
         shell,
-        "cargo build --quiet --profile bench --package mcp-bench"
+        "cargo build --quiet --profile bench --package mcp-bench --bin mcp-bench"
     )
     .run()?;
     Ok(workspace::root()?.join("target/release/mcp-bench"))
+}
+
+/// The same, counting allocations, which takes time.
+fn counting(shell: &Shell) -> Result<PathBuf> {
+    cmd!(
+        shell,
+        "cargo build --quiet --profile bench --package mcp-bench --bin mcp-bench-count --features count"
+    )
+    .run()?;
+    Ok(workspace::root()?.join("target/release/mcp-bench-count"))
 }
 
 fn keep(name: &str, what: &Value) -> Result<()> {

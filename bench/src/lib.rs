@@ -36,13 +36,14 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 mcp-bench run [--check] [--quick] [--out <folder>] [--page <file>] [--picture <file>]
-              [--servers <folder>] [--scripts <folder>] [--mcpt <file>]
+              [--counting <file>] [--servers <folder>] [--scripts <folder>] [--mcpt <file>]
          every cell of every workload in interleaved rounds, and a table of ratios
          --check    fails when a bound is broken
          --quick    fewer rounds and calls
          --out      where report.json and report.svg go (default target/bench)
          --page     a Markdown file whose measured part is replaced
          --picture  where report.svg goes, too
+         --counting this program, built with the feature `count`
          --servers  where the SDKs of other languages are (default target/servers)
          --scripts  the programs that use them (default bench/contenders)
          --mcpt     the command (default target/release/mcpt)
@@ -54,7 +55,8 @@ mcp-bench serve
          the server; prints its address, ends when its standard input ends
 ";
 
-fn main() -> ExitCode {
+/// The program, counting allocations or not.
+pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {

@@ -1,0 +1,6 @@
+//! The benchmark: what takes time.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    mcp_bench::main()
+}
