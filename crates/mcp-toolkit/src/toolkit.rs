@@ -9,6 +9,7 @@ mod logout;
 mod member;
 mod spec;
 mod tools;
+mod watching;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,9 +25,10 @@ use mcp_tool_cache::ToolCache;
 pub use self::builder::McpToolkitBuilder;
 use self::hot::{Hot, Memo};
 pub use self::logout::LogoutError;
-use self::member::{Life, Member};
+use self::member::{Life, Member, is_refusal};
 pub use self::spec::ToolkitServer;
 pub use self::tools::{PrincipalTools, ServerTools};
+use self::watching::Watching;
 
 /// All servers of a platform, for all its users. Cloning copies a pointer.
 ///
@@ -67,7 +69,8 @@ pub use self::tools::{PrincipalTools, ServerTools};
 /// # }
 /// ```
 ///
-/// No task of its own runs. Dropping the last clone, and the last tool that was had from it, ends
+/// No task of its own runs, except where a cache has a [bus](McpToolkitBuilder::bus): one for each
+/// server then waits for the notice that tools changed. Dropping the last clone, and the last tool that was had from it, ends
 /// connections and child processes in the background; [`shutdown`](Self::shutdown) waits for that.
 #[derive(Clone)]
 pub struct McpToolkit(Arc<Inner>);
@@ -79,6 +82,7 @@ struct Inner {
     cache: Arc<ToolCache>,
     hot: Hot,
     life: Arc<Life>,
+    watching: Watching,
 }
 
 /// A server, or why there is none.
@@ -143,7 +147,7 @@ impl McpToolkit {
         let goodbyes = inner.served().map(|served| served.member.close_all(grace));
         let _ = tokio::time::timeout(grace / 2, join_all(goodbyes)).await;
         for id in &*inner.ids {
-            inner.cache.invalidate_server(id).await;
+            inner.cache.forget_server(id).await;
         }
     }
 }
@@ -178,7 +182,13 @@ impl Inner {
         good.then(|| memo.tools.clone())
     }
 
+    fn watch(&self) {
+        let members = self.served().map(|served| &served.member);
+        self.watching.start(&self.cache, members);
+    }
+
     async fn assemble(&self, principal: &Principal) -> PrincipalTools {
+        self.watch();
         for served in self.served() {
             served.member.act_on_changes(&self.cache).await;
         }
@@ -233,6 +243,13 @@ impl Inner {
         let found = match asked.await {
             Ok(found) => found,
             Err(error) => {
+                if is_refusal(&error) && self.hot.get(principal).is_some() {
+                    // There was something until now; others may have it still. Said once: nothing
+                    // is held together for somebody who is refused.
+                    self.hot.forget(principal);
+                    let cache = &self.cache;
+                    cache.invalidate_principal_at(principal, member.id()).await;
+                }
                 return Loaded {
                     tools: ServerTools::from(error.at_server(member.id())),
                     credentials: None,
@@ -249,12 +266,17 @@ impl Inner {
         // Somebody else's load may be waited for: the bound is this caller's own all the same.
         match context.bound(limit, "loading the tools", loading).await {
             Ok((outcome, until)) => Loaded {
+                until: Some(until),
+                credentials: Some(found.fingerprint()),
                 tools: match outcome {
                     Ok(tools) => ServerTools::Active(tools),
-                    Err(error) => ServerTools::from(error),
+                    Err(error) => {
+                        if is_refusal(&error) {
+                            member.refused(principal).await;
+                        }
+                        ServerTools::from(error)
+                    }
                 },
-                credentials: Some(found.fingerprint()),
-                until: Some(until),
             },
             Err(error) => Loaded {
                 tools: ServerTools::from(error.at_server(member.id())),

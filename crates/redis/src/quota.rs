@@ -70,7 +70,7 @@ impl RedisQuota {
         let (wanted, owed) = (request.wanted.to_string(), request.owed.to_string());
         let place = format!("{}:{}", request.limit, request.who);
         let key = self.redis.key("quota", &place);
-        let arguments = [&each, &burst, &wanted, &owed].map(|it| it.as_bytes());
+        let arguments = [&each, &burst, &wanted, &owed].map(String::as_bytes);
         // Taken twice is not the same as taken once.
         let keys = [&*key];
         let answer = self

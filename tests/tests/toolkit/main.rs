@@ -12,6 +12,7 @@ mod children;
 mod crossings;
 mod ends;
 mod partial;
+mod replicas;
 
 use std::time::Duration;
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use mcp_adapter::{Middleware, MiddlewareStack, ToolSet};
 use mcp_auth::{CredentialProvider, SharedProvider};
+use mcp_core::replicas::InvalidationBus;
 use mcp_core::{Error, Limits, ServerId, ToolServer};
 use mcp_tool_cache::ToolCache;
 
 use super::hot::Hot;
 use super::member::{Life, Member};
 use super::spec::{Defaults, Opened};
+use super::watching::Watching;
 use super::{Entry, Inner, McpToolkit, Served, ToolkitServer};
 
 /// Loads of one server at a time.
@@ -27,6 +29,7 @@ pub struct McpToolkitBuilder {
     credentials: HashMap<ServerId, SharedProvider>,
     middleware: MiddlewareStack,
     cache: Option<ToolCache>,
+    bus: Option<Arc<dyn InvalidationBus>>,
     #[cfg(feature = "http")]
     client: Option<mcp_http::HttpClient>,
     #[cfg(feature = "oauth")]
@@ -53,6 +56,7 @@ impl McpToolkitBuilder {
             credentials: HashMap::new(),
             middleware: MiddlewareStack::new(),
             cache: None,
+            bus: None,
             #[cfg(feature = "http")]
             client: None,
             #[cfg(feature = "oauth")]
@@ -130,6 +134,16 @@ impl McpToolkitBuilder {
         self
     }
 
+    /// Forgets what other replicas forget, and tells them: who logged out or was refused, and whose
+    /// tools changed. Default: this process is alone. A [`cache`](Self::cache) that is given has a
+    /// bus of its own or none ([`ToolCacheBuilder::bus`](mcp_tool_cache::ToolCacheBuilder::bus)).
+    ///
+    /// Servers have the same names in all replicas.
+    pub fn bus(mut self, bus: Arc<dyn InvalidationBus>) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
     /// Goes through this client where a server's description names no other. Default: one of its
     /// own.
     #[cfg(feature = "http")]
@@ -163,7 +177,8 @@ impl McpToolkitBuilder {
     ///
     /// # Errors
     /// [`Failure::Config`](mcp_core::Failure) for a server in code that cannot work, two servers of
-    /// the same name, and credentials for a server that is not there.
+    /// the same name, credentials for a server that is not
+    /// there, and a bus beside a cache.
     pub fn build(mut self) -> Result<McpToolkit, Error> {
         if let Some(mistake) = self.mistake.take() {
             return Err(mistake);
@@ -179,10 +194,21 @@ impl McpToolkitBuilder {
             store: self.store.take(),
             limits: self.limits.clone(),
         };
-        let cache = self.cache.take().unwrap_or_else(|| {
-            let cache = ToolCache::builder();
-            cache.negative_ttl(FAILED_FOR).build()
-        });
+        let cache = match (self.cache.take(), self.bus.take()) {
+            (Some(_), Some(_)) => {
+                return Err(Error::config(
+                    "a cache was given, and a bus: give the cache the bus",
+                ));
+            }
+            (Some(cache), None) => cache,
+            (None, bus) => {
+                let cache = ToolCache::builder().negative_ttl(FAILED_FOR);
+                match bus {
+                    Some(bus) => cache.bus(bus).build(),
+                    None => cache.build(),
+                }
+            }
+        };
         let cache = Arc::new(cache);
         let life = Arc::new(Life::default());
         let mut entries = Vec::with_capacity(self.servers.len());
@@ -213,13 +239,16 @@ impl McpToolkitBuilder {
                 "there are credentials for `{id}`, and no server of that name"
             )));
         }
-        Ok(McpToolkit(Arc::new(Inner {
+        let inner = Inner {
             ids: entries.iter().map(|entry| entry.id.clone()).collect(),
             entries: entries.into(),
             cache,
             hot: Hot::new(),
             life,
-        })))
+            watching: Watching::default(),
+        };
+        inner.watch();
+        Ok(McpToolkit(Arc::new(inner)))
     }
 
     fn serve(

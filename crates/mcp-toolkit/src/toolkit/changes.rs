@@ -12,7 +12,8 @@ use tokio::sync::{Mutex, watch};
 /// one user who makes it do so, costs the others no more than this.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Looked at when somebody asks for tools; no task waits for notices.
+/// Looked at when somebody asks for tools. A task waits for notices only where other replicas want to
+/// hear of them.
 pub(super) struct Changes {
     heard: Option<watch::Receiver<u64>>,
     acted_on: AtomicU64,
@@ -26,6 +27,23 @@ impl Changes {
             acted_on: AtomicU64::new(0),
             last: Mutex::new(None),
         }
+    }
+
+    /// Where notices are heard, if there may be any.
+    pub(super) fn heard(&self) -> Option<watch::Receiver<u64>> {
+        self.heard.clone()
+    }
+
+    /// When to act on what has been heard, if there is something.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        if self.count() == self.acted_on.load(Ordering::Acquire) {
+            return None;
+        }
+        // Somebody is at it: it is looked at again when that is done for sure.
+        let last = self.last.try_lock().map_or(None, |last| *last);
+        let now = Instant::now();
+        let next = last.unwrap_or(now).checked_add(EVERY).unwrap_or(now);
+        Some(next.max(now))
     }
 
     fn count(&self) -> u64 {

@@ -85,7 +85,7 @@ impl McpToolkit {
         inner.hot.forget(principal);
         inner
             .cache
-            .invalidate_principal_at(principal, &entry.id)
+            .invalidate_logged_out(principal, &entry.id)
             .await;
         // While the token is still good: the server wants to know who ends the session.
         goodbye().await;
@@ -101,7 +101,7 @@ impl McpToolkit {
         goodbye().await;
         inner
             .cache
-            .invalidate_principal_at(principal, &entry.id)
+            .invalidate_logged_out(principal, &entry.id)
             .await;
         inner.hot.forget(principal);
         forgotten.map_err(|error| error.at_server(&entry.id).into())

@@ -160,7 +160,7 @@ impl Member {
     }
 
     /// What the principal could see with these credentials is not known any more.
-    async fn refused(&self, principal: &Principal) {
+    pub(super) async fn refused(&self, principal: &Principal) {
         let Some(cache) = self.cache.upgrade() else {
             return;
         };
@@ -175,7 +175,8 @@ impl Member {
     }
 }
 
-fn is_refusal(error: &Error) -> bool {
+/// Whether the server, or who gives out credentials for it, turned the principal away.
+pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Unauthorized

@@ -1,0 +1,190 @@
+//! Two toolkits as two replicas have them: what one learns, the other acts on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use mcp_testbed::embedded::EmbeddedServer;
+use mcp_testbed::fault::{FaultServer, Request, Wire};
+use mcp_toolkit::auth::{
+    AuthorizationRequired, CredentialError, CredentialRequest, Credentials, from_fn,
+};
+use mcp_toolkit::cache::ToolCache;
+use mcp_toolkit::core::ErrorKind;
+use mcp_toolkit::core::replicas::{BusEvent, Cause, InvalidationBus, LocalBus, Origin, Scope};
+use mcp_toolkit::{HttpLoader, McpToolkit, load_mcp_tools_http};
+use serde_json::json;
+
+use crate::{LONG, embedded, is, say, who};
+
+fn replica(bus: &LocalBus, name: &str, server: HttpLoader) -> McpToolkit {
+    let toolkit = McpToolkit::builder().bus(Arc::new(bus.clone()));
+    toolkit.server(name, server).build().unwrap()
+}
+
+/// The next thing that somebody says, and why.
+async fn said(heard: &mut mcp_toolkit::core::replicas::Subscription) -> (Scope, Cause) {
+    loop {
+        if let Some(BusEvent::Invalidated(said)) = heard.next().await {
+            return (said.scope, said.cause);
+        }
+    }
+}
+
+/// Waits until a replica has heard so much.
+async fn heard(toolkit: &McpToolkit, count: u64) {
+    while toolkit.cache().stats().heard < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_logout_and_a_refusal_are_heard_elsewhere() {
+    let server = EmbeddedServer::start(LONG).await.unwrap();
+    let bus = LocalBus::new();
+    let token = server.tokens().issue("alice").access;
+    let notes = || {
+        let loader = load_mcp_tools_http(server.url()).bearer(token.clone());
+        loader.header("X-Tenant-Id", "acme")
+    };
+    let (one, other) = (
+        replica(&bus, "notes", notes()),
+        replica(&bus, "notes", notes()),
+    );
+    let mut listening = bus.subscribe(Origin::new());
+    let (alice, bob) = (who("alice"), who("bob"));
+    let loads = |toolkit: &McpToolkit| toolkit.cache().stats().loads;
+    for user in [&alice, &bob] {
+        one.tools_for(user).await;
+        other.tools_for(user).await;
+    }
+    one.logout(&alice, "notes").await.unwrap();
+    let (scope, cause) = said(&mut listening).await;
+    assert!(matches!(scope, Scope::PrincipalAt { who, .. } if who.names(&alice)));
+    assert_eq!(cause, Cause::LoggedOut);
+    heard(&other, 2).await;
+    other.tools_for(&bob).await;
+    assert_eq!(loads(&other), 2);
+    let hers = other.tools_for(&alice).await;
+    assert_eq!(loads(&other), 3);
+    // A call that is refused at the other.
+    one.tools_for(&alice).await;
+    let before = loads(&one);
+    server.tokens().revoke("alice");
+    let refused = say(hers.tools(), "whoami").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthorized);
+    heard(&one, 1).await;
+    is(&one.tools_for(&alice).await, &[("notes", "unauthorized")]);
+    assert_eq!(loads(&one), before + 1);
+    // So was that list: all hear of it, and bob's are where they were.
+    heard(&other, 3).await;
+    is(&other.tools_for(&bob).await, &[("notes", "4 tools")]);
+}
+
+#[tokio::test]
+async fn who_has_to_authorize_again_is_told_once() {
+    let server = EmbeddedServer::start(LONG).await.unwrap();
+    let bus = LocalBus::new();
+    let ended = Arc::new(AtomicBool::new(false));
+    let token = server.tokens().issue("alice").access;
+    let provider = {
+        let ended = Arc::clone(&ended);
+        from_fn(move |_: CredentialRequest<'_>| {
+            if ended.load(Ordering::SeqCst) {
+                let how = AuthorizationRequired::new();
+                return Err(CredentialError::needs_authorization(how));
+            }
+            Ok(Credentials::bearer(token.clone())?)
+        })
+    };
+    let loader = load_mcp_tools_http(server.url()).credentials(provider);
+    let one = replica(&bus, "notes", loader.header("X-Tenant-Id", "acme"));
+    let mut listening = bus.subscribe(Origin::new());
+    let alice = who("alice");
+    is(&one.tools_for(&alice).await, &[("notes", "4 tools")]);
+    ended.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        let needs = [("notes", "needs authorization")];
+        is(&one.tools_for(&alice).await, &needs);
+    }
+    let (scope, cause) = said(&mut listening).await;
+    assert!(matches!(scope, Scope::PrincipalAt { who, .. } if who.names(&alice)));
+    assert_eq!(cause, Cause::Refused);
+    assert_eq!(listening.next_now(), None);
+}
+
+#[tokio::test]
+async fn a_notice_is_told_though_nobody_asks_here() {
+    let lists = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lists);
+    let server = FaultServer::start(move |request: Request, mut wire: Wire| {
+        let counted = Arc::clone(&counted);
+        async move {
+            match request.rpc_method().as_str() {
+                "tools/list" => {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    wire.modern(&request).await.then_some(wire)
+                }
+                "tools/call" => {
+                    let notice = json!({"jsonrpc": "2.0",
+                        "method": "notifications/tools/list_changed"});
+                    let done = json!({"resultType": "complete",
+                        "content": [{"type": "text", "text": "done"}]});
+                    wire.events("").await;
+                    wire.event(&notice.to_string()).await;
+                    wire.event(&request.result(&done)).await;
+                    None
+                }
+                _ => wire.modern(&request).await.then_some(wire),
+            }
+        }
+    })
+    .await;
+    let bus = LocalBus::new();
+    let loader = || load_mcp_tools_http(server.url());
+    let (one, other) = (replica(&bus, "s", loader()), replica(&bus, "s", loader()));
+    let mut listening = bus.subscribe(Origin::new());
+    let alice = who("alice");
+    let tools = one.tools_for(&alice).await;
+    other.tools_for(&alice).await;
+    assert_eq!(lists.load(Ordering::SeqCst), 2);
+    for notice in 1..=2 {
+        say(tools.tools(), "echo").await.unwrap();
+        let (scope, cause) = said(&mut listening).await;
+        assert!(matches!(scope, Scope::Server { server } if server.as_str() == "s"));
+        assert_eq!(cause, Cause::ToolsChanged);
+        heard(&other, notice).await;
+    }
+    other.tools_for(&alice).await;
+    assert_eq!(lists.load(Ordering::SeqCst), 3);
+    drop((one, tools));
+}
+
+#[tokio::test]
+async fn a_replica_that_ends_takes_nothing_from_the_others() {
+    let server = EmbeddedServer::start(LONG).await.unwrap();
+    let bus = LocalBus::new();
+    let (one, other) = (
+        replica(&bus, "notes", embedded(&server)),
+        replica(&bus, "notes", embedded(&server)),
+    );
+    let mut listening = bus.subscribe(Origin::new());
+    let alice = who("alice");
+    for toolkit in [&one, &other] {
+        toolkit.tools_for(&alice).await;
+    }
+    one.shutdown(LONG).await;
+    while let Some(event) = listening.next_now() {
+        assert_eq!(event, BusEvent::Back);
+    }
+    other.tools_for(&alice).await;
+    assert_eq!(other.cache().stats().loads, 1);
+}
+
+#[tokio::test]
+async fn a_cache_has_its_own_bus() {
+    let both = McpToolkit::builder()
+        .cache(&ToolCache::new())
+        .bus(Arc::new(LocalBus::new()))
+        .build();
+    assert_eq!(both.unwrap_err().kind(), ErrorKind::Config);
+}
