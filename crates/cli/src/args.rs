@@ -5,37 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::reference;
 use crate::tokens::TokenPlace;
-
-const AFTER: &str = "Options stand before or after the command's words. Everything after `--` is \
-    the child's.";
-
-/// For `--help` and the manual page.
-const AFTER_LONG: &str = "\
-Options stand before or after the command's words. Everything after `--` is the child's.
-
-Exit codes:
-  0  all asked for worked
-  1  the tool answered with `isError`
-  2  the command line or the file is wrong
-  3  authentication or authorization is missing or refused, or no credential could be had
-  4  a server could not be reached, broke the protocol, or took too long
-  5  a call's outcome is unknown
-
-Environment:
-  MCPT_TOKEN_STORE  where logins are kept: `file:DIR`, `keyring` or `memory`
-  XDG_CONFIG_HOME   where `mcpt/mcp.json` is looked for when there is no `./mcp.json`
-  XDG_DATA_HOME     where logins are kept otherwise, in `mcpt`
-  BROWSER           what `login` opens the page with
-  SSL_CERT_FILE     certificates of authorities to believe in place of the system's
-  NO_COLOR          no colours
-  COLUMNS           how wide tables are on a terminal
-  RUST_LOG          what is logged, on standard error; nothing unless it is set
-
-For packagers:
-  mcpt completions SHELL  completions for bash, elvish, fish, powershell or zsh
-  mcpt man [--out DIR]    the manual pages, one for each command
-  mcpt schema             the JSON Schema of the file, for editors";
 
 /// List and call the tools of MCP servers.
 #[derive(Debug, Parser)]
@@ -45,7 +16,11 @@ For packagers:
     subcommand_required = true,
     arg_required_else_help = true
 )]
-#[command(after_help = AFTER, after_long_help = AFTER_LONG)]
+#[command(
+    override_usage = "mcpt [--config FILE]... [--user ID] [--tenant ID] [--json] COMMAND",
+    after_help = reference::AFTER,
+    after_long_help = reference::text()
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -20,6 +20,7 @@ mod logging;
 mod login;
 mod logout;
 mod manual;
+mod reference;
 mod render;
 mod repeat;
 mod runtime;

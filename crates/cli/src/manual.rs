@@ -8,7 +8,7 @@ use mcp_core::Error;
 
 use crate::args::Cli;
 use crate::exit::Exit;
-use crate::{failure, terminal};
+use crate::{failure, reference, terminal};
 
 pub(crate) fn completions(shell: clap_complete::Shell) -> Exit {
     let mut written = Vec::new();
@@ -19,29 +19,45 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Exit {
 /// One page for the command as a whole and one for each of its commands: all on standard output,
 /// or each in a file of the folder.
 pub(crate) fn pages(folder: Option<&Path>) -> Exit {
-    if let Some(folder) = folder {
-        let made = std::fs::create_dir_all(folder);
-        return match made.and_then(|()| clap_mangen::generate_to(Cli::command(), folder)) {
-            Ok(()) => Exit::Done,
-            Err(error) => {
-                let message = format!("`{}` cannot be written", folder.display());
-                let error = Error::config_because(message, error);
-                failure::complain(&error);
-                error.kind().into()
-            }
-        };
-    }
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
-    let mut pages = vec![command.clone()];
-    pages.extend(shown.cloned());
-    let mut written = Vec::new();
-    for page in pages {
-        // Writing to memory does not fail.
-        let _done = Man::new(page).render(&mut written);
+    let commands: Vec<_> = std::iter::once(command.clone())
+        .chain(shown.cloned())
+        .collect();
+    let pages = commands.into_iter().map(page);
+    let Some(folder) = folder else {
+        return print(&pages.map(|(_, page)| page).collect::<Vec<_>>().concat());
+    };
+    let written = std::fs::create_dir_all(folder).and_then(|()| {
+        let mut pages = pages;
+        pages.try_for_each(|(name, page)| std::fs::write(folder.join(name), page))
+    });
+    let Err(error) = written else {
+        return Exit::Done;
+    };
+    let message = format!("`{}` cannot be written", folder.display());
+    let error = Error::config_because(message, error);
+    failure::complain(&error);
+    error.kind().into()
+}
+
+/// The name of the page's file, and the page.
+fn page(command: clap::Command) -> (String, Vec<u8>) {
+    let is_whole = command.has_subcommands();
+    let command = match is_whole {
+        // The page has sections of its own in place of one text.
+        true => command.after_long_help(reference::AFTER),
+        false => command,
+    };
+    let man = Man::new(command);
+    let mut page = Vec::new();
+    // Writing to memory does not fail.
+    let _done = man.render(&mut page);
+    if is_whole {
+        page.extend(reference::roff().into_bytes());
     }
-    print(&written)
+    (man.get_filename(), page)
 }
 
 pub(crate) fn schema() -> Exit {

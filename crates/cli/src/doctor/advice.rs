@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use mcp_auth::time::{Clock as _, SystemClock};
-use mcp_core::{Error, ErrorKind, Failure};
+use mcp_core::{Error, ErrorKind, Failure, ProtocolVersion};
 use mcp_http::{HttpClient, HttpRequest, HttpUrl};
 use mcp_toolkit::config::{HttpConfig, HttpTransport, ServerConfig, ServerLoader};
 use serde::Deserialize;
@@ -36,10 +36,20 @@ struct Resource {
     scopes_supported: Vec<String>,
 }
 
+fn not_spoken(version: ProtocolVersion) -> String {
+    format!(
+        "the server may not speak {}: leave `protocolVersion` out, and what both sides speak is found",
+        version.as_str()
+    )
+}
+
 impl Advisor<'_> {
     /// What to do about a first contact that failed.
     pub(crate) async fn advice(&self, error: &Error) -> String {
         let url = &self.http.url;
+        if let Some(advice) = self.versions(error) {
+            return advice;
+        }
         match error.failure() {
             Failure::NeedsAuthorization(_) => self.log_in(),
             Failure::Unauthorized { .. } => self.unauthorized().await,
@@ -73,6 +83,23 @@ impl Advisor<'_> {
                 ErrorKind::LimitExceeded => "the server sends more than is taken".to_owned(),
                 _ => "what answers there is no MCP server: is the URL whole?".to_owned(),
             },
+        }
+    }
+
+    /// Where the two sides may not speak the same version of MCP.
+    fn versions(&self, error: &Error) -> Option<String> {
+        let words = failure::words(error);
+        let refuses = words.contains("the server speaks ");
+        match self.config.protocol {
+            Some(version) if refuses || words.contains("the server answered with error") => {
+                Some(not_spoken(version))
+            }
+            None if refuses => {
+                let advice = "the server speaks no version of MCP that is known here: one of the two is \
+                              too old";
+                Some(advice.to_owned())
+            }
+            _ => None,
         }
     }
 
@@ -174,6 +201,9 @@ impl Advisor<'_> {
         {
             return "the server speaks only HTTP+SSE: write `\"type\": \"sse\"` (or leave `type` out)"
                 .into();
+        }
+        if let (400, Some(version)) = (status, self.config.protocol) {
+            return not_spoken(version);
         }
         match status {
             404 | 405 => {

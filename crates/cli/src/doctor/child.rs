@@ -1,5 +1,6 @@
 //! A server that is a child process.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use mcp_core::{CallContext, Error, ErrorKind, Failure, ToolServer};
@@ -85,6 +86,13 @@ fn failed(
     let is_missing = is_missing.is_some();
     let written = server.diagnostics(patient.principal).unwrap_or_default();
     let (name, advice) = match error.failure() {
+        _ if is_missing && Path::new(&stdio.command).is_file() => {
+            let advice = format!(
+                "`{}` is there and is not executable: `chmod +x` it, or name the program that runs it",
+                clean_line(&stdio.command)
+            );
+            ("start", advice)
+        }
         _ if is_missing => {
             let advice = format!(
                 "`{}` is not installed, or not on the child's PATH: install it, or write its whole path",

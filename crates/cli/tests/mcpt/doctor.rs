@@ -1,5 +1,6 @@
 //! `mcpt doctor` names the true cause.
 
+mod causes;
 mod children;
 mod network;
 mod settings;

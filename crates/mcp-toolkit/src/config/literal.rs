@@ -79,7 +79,11 @@ impl ServerConfig {
             .clone()
             .filter_map(|argument| argument.split_once('='))
             .any(named_value);
-        if apart || joined || args.clone().any(|argument| is_suspicious(argument)) {
+        let path = |argument: &str| ["/", "./", "../"].iter().any(|it| argument.starts_with(it));
+        let alone = args
+            .clone()
+            .any(|argument| !path(argument) && is_suspicious(argument));
+        if apart || joined || alone {
             self.note("args", found);
         }
     }
