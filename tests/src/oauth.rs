@@ -6,9 +6,11 @@
 
 mod dpop;
 mod endpoints;
+mod lives;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -48,6 +50,8 @@ struct State {
     /// Refresh tokens that were used, and those that came again.
     used: BTreeSet<String>,
     reused: usize,
+    token_delay: Duration,
+    lives: lives::Lives,
     proofs: dpop::Proofs,
     clients: BTreeSet<String>,
     device_approved: bool,
@@ -210,6 +214,34 @@ impl AuthServer {
         self.state().reused
     }
 
+    /// Takes a refresh token again while nobody has shown what was given for it, as servers do that
+    /// know that answers are lost; what was given then ends.
+    pub fn forgive_lost_answers(&self) {
+        self.state().lives.forgiving = true;
+    }
+
+    /// Keeps back the answers of the token endpoint for so long, after the deed is done.
+    pub fn delay_tokens(&self, time: Duration) {
+        self.state().token_delay = time;
+    }
+
+    /// How often a refresh token was taken again.
+    pub fn forgiven(&self) -> usize {
+        self.state().lives.forgiven
+    }
+
+    /// How many refresh tokens were refused.
+    pub fn refused(&self) -> usize {
+        self.state().lives.refused
+    }
+
+    /// How many tokens were had by a refresh, and how many of these while the one before had more
+    /// than half of its life left.
+    pub fn refreshed(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.lives.refreshed, state.lives.early)
+    }
+
     /// The scopes of an access token, if it is good.
     pub fn scopes_of(&self, access: &str) -> Option<String> {
         Some(self.state().access.get(access)?.scopes.clone())
@@ -225,6 +257,7 @@ impl AuthServer {
         let is_new = |token: &str| number(token).is_none_or(|number: u64| number > oldest);
         state.access.retain(|token, _| is_new(token));
         state.used.retain(|token| is_new(token));
+        state.lives.forget_before(oldest);
     }
 
     /// All requests so far.

@@ -3,7 +3,7 @@
 use crate::command::{Command, Flag, Run, Words};
 use crate::{
     bench, ci, conformance, coverage, deps, docs, examples, features, fuzz, generate, lint, loom,
-    msrv, package, profile, scale, schema, servers, soak, test, tidy,
+    msrv, package, profile, replicas, scale, schema, servers, soak, test, tidy,
 };
 
 /// A command that takes nothing.
@@ -210,6 +210,30 @@ pub(crate) const COMMANDS: &[Command] = &[
         ],
         words: Words::None,
         run: Run::StepWith(soak::run),
+    },
+    Command {
+        name: "replicas",
+        about: "processes that share logins through Redis, killed and cut off",
+        more: "Needs redis-server or valkey-server on the path.",
+        options: &[
+            Flag(
+                "--quick",
+                "fewer lives of tokens, and seconds without Redis",
+            ),
+            Flag("--processes <n>", "how many replicas; default 5"),
+            Flag("--callers <n>", "in each of them; default 100"),
+            Flag("--users <n>", "whose logins they share; default 50"),
+            Flag(
+                "--lives <n>",
+                "of tokens while replicas are killed; default 1,000",
+            ),
+            Flag(
+                "--seconds-away <n>",
+                "with Redis stopped, and again with it dead; default 60",
+            ),
+        ],
+        words: Words::None,
+        run: Run::StepWith(replicas::run),
     },
     Command {
         name: "generate",

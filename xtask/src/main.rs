@@ -28,6 +28,7 @@ mod msrv;
 mod package;
 mod profile;
 mod redis;
+mod replicas;
 mod scale;
 mod schema;
 mod servers;

@@ -15,6 +15,7 @@
 
 mod child;
 mod machine;
+mod replicas;
 mod scale;
 mod soak;
 
@@ -30,6 +31,11 @@ mcp-load scale [--check] [--quick] [--out <folder>] [--page <file>]
 mcp-load soak [--minutes <n>] [--seed <n>] [--show <text>]
          random users against servers that fail, one minute by default
          --show   prints the log lines that hold a text
+mcp-load replicas [--quick] [--processes <n>] [--callers <n>] [--users <n>] [--lives <n>]
+              [--seconds-away <n>] [--out <folder>]
+         processes that share logins through Redis, killed at random; fails when a bound is broken
+mcp-load replica <redis> <resource> <callers> <users>
+         one of them
 mcp-load cell <what> <address> <number>
          one measurement; prints one line of JSON
 mcp-load serve
@@ -44,6 +50,10 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["scale", options @ ..] => scale::run(options),
         ["soak", options @ ..] => soak::run(options),
+        ["replicas", options @ ..] => replicas::run(options),
+        ["replica", redis, resource, callers, users] => {
+            replicas::serve(redis, resource, callers, users)
+        }
         ["cell", what, address, number] => scale::cell(what, address, number),
         ["serve"] => scale::serve(),
         ["child"] => child::serve(),

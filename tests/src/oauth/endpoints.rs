@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,6 +31,10 @@ pub(super) async fn answer(
         Some(reply) => Some(reply),
         None => lock(state).own(&issuer, path, request),
     };
+    let delay = lock(state).token_delay;
+    if path == "/token" && !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
     let written = match reply {
         Some(reply) => {
             let headers: Vec<_> = reply
@@ -154,6 +159,7 @@ impl State {
     fn resource(&mut self, issuer: &str, request: &Request) -> Option<Reply> {
         let authorization = request.header("authorization").unwrap_or_default();
         let (scheme, token) = authorization.split_once(' ').unwrap_or_default();
+        self.lives.show(token);
         let Some(granted) = self.access.get(token) else {
             let own = || format!("resource_metadata=\"{issuer}/prm\", scope=\"tools:read\"");
             let parameters = self.challenge.clone().unwrap_or_else(own);
@@ -228,7 +234,16 @@ impl State {
             }
             "refresh_token" => {
                 let token = field("refresh_token");
-                let Some(granted) = self.refresh.remove(token) else {
+                let lost = self
+                    .used
+                    .contains(token)
+                    .then(|| self.lives.lost_answer(token));
+                let again = lost.flatten().and_then(|next| {
+                    self.access.remove(&format!("test-access-{next}"));
+                    self.refresh.remove(&format!("test-refresh-{next}"))
+                });
+                let Some(granted) = again.or_else(|| self.refresh.remove(token)) else {
+                    self.lives.refused += 1;
                     if self.used.contains(token) {
                         // Somebody has stolen it.
                         self.reused += 1;
@@ -237,6 +252,7 @@ impl State {
                     return Reply::error("invalid_grant", "the refresh token is used or unknown");
                 };
                 self.used.insert(token.to_owned());
+                self.lives.refresh(token, self.count + 1);
                 granted
             }
             "urn:ietf:params:oauth:grant-type:device_code" if !self.device_approved => {
@@ -256,6 +272,8 @@ impl State {
             format!("test-access-{}", self.count),
             format!("test-refresh-{}", self.count),
         );
+        self.lives
+            .issue(self.count, Duration::from_secs(self.lifetime));
         self.access.insert(access.clone(), bound.clone());
         let mut answer = json!({
             "access_token": access, "expires_in": self.lifetime, "scope": bound.scopes,
