@@ -1,6 +1,7 @@
 //! No secret comes out: canaries in every public constructor, and a search through everything that
 //! is printed, logged or told as an error.
 
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"

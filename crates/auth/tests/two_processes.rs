@@ -1,6 +1,7 @@
 //! Processes on one file store against an issuer whose refresh tokens work once: one refresh
 //! between them, and a holder that is killed holds nobody up.
 
+#![cfg(unix)]
 #![expect(
     clippy::panic,
     clippy::print_stdout,

@@ -26,7 +26,9 @@ pub struct Limits {
     /// Requests in flight on one stream connection (stdio, HTTP+SSE). Default 1,024.
     pub pending_requests: usize,
     /// Requests of one principal that one HTTP server is working on at the same time; one more waits
-    /// for its turn, within its own deadline. Default 64.
+    /// for its turn, within its own deadline. While the server waits for an answer of this side (to a
+    /// question in the middle of a call), one more may go out for each, up to as many again. Default
+    /// 64.
     pub calls_per_principal: usize,
     /// Requests of all principals that one HTTP server is working on at the same time; one more waits
     /// for its turn, within its own deadline, in the order of coming. Over HTTP/1.1 each takes a
@@ -40,7 +42,11 @@ pub struct Limits {
     pub messages_per_answer: usize,
     /// Rounds of `input_required` in one call. Default 8.
     pub input_rounds: usize,
-    /// Sessions and stream connections of one server, over all principals. Default 10,000.
+    /// Sessions and stream connections of one server, over all principals; past it, who was idle
+    /// longest makes way. Those that nobody has used for half an hour go too, when anybody uses the
+    /// server next: nothing runs beside the calls, so that a server which nobody uses any more keeps
+    /// what it has, within this bound, until its last handle is dropped or it is closed. Default
+    /// 10,000.
     pub sessions: usize,
     /// What is kept of a child's standard error, in bytes. Default 64 KiB.
     pub stderr_bytes: usize,
