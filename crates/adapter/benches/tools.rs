@@ -6,42 +6,12 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use mcp_adapter::{AgentTool, ToolSet};
-use mcp_core::{
-    BoxFuture, CallContext, Error, Limits, ServerId, ServerInfo, ToolCall, ToolListing, ToolOutput,
-    ToolServer, Transport, wire,
-};
+use mcp_core::testing::FakeServer;
+use mcp_core::{Limits, ServerInfo, ToolServer, wire};
 use serde_json::{Value, json};
 
 fn main() {
     divan::main();
-}
-
-#[derive(Debug)]
-struct Nothing(ServerId);
-
-impl ToolServer for Nothing {
-    fn id(&self) -> &ServerId {
-        &self.0
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async { Ok(ToolListing::new(ServerInfo::default())) })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok("ok".into()) })
-    }
 }
 
 /// A page of 500 tools of about 780 bytes each, different in every run of the counter.
@@ -83,7 +53,7 @@ fn build(server: &Arc<dyn ToolServer>, page: &str) -> ToolSet {
 }
 
 fn server() -> Arc<dyn ToolServer> {
-    Arc::new(Nothing(ServerId::new("s").unwrap()))
+    Arc::new(FakeServer::new("s"))
 }
 
 #[divan::bench]

@@ -122,13 +122,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::Echo;
+    use crate::testing::echo;
 
     fn promising() -> AgentTool {
         let definition = json!({ "name": "t", "inputSchema": {}, "outputSchema": {
             "type": "object", "required": ["n"], "properties": { "n": { "type": "integer" } } } });
         let definition = Arc::new(ToolDefinition::parse(&definition.to_string()).unwrap());
-        let server: Arc<dyn ToolServer> = Echo::new("s", &[]);
+        let server: Arc<dyn ToolServer> = echo("s", &[]);
         AgentTool::new(&definition, server)
     }
 

@@ -25,6 +25,8 @@ mod offers;
 mod output;
 pub mod replicas;
 mod server;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod version;
 pub mod wire;
 

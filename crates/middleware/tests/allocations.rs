@@ -6,44 +6,10 @@ use std::sync::Arc;
 
 use mcp_adapter::{AgentTool, MiddlewareStack, ToolSet};
 use mcp_core::auth::Fingerprint;
-use mcp_core::{
-    BoxFuture, CallContext, Error, ServerId, ServerInfo, ToolCall, ToolDefinition, ToolListing,
-    ToolOutput, ToolServer, Transport,
-};
+use mcp_core::testing::FakeServer;
+use mcp_core::{CallContext, ToolOutput};
 use mcp_middleware::Audit;
 use serde_json::{Map, Value, json};
-
-/// Answers at once with an output that was made before.
-#[derive(Debug)]
-struct Instantly(ServerId, ToolOutput);
-
-impl ToolServer for Instantly {
-    fn id(&self) -> &ServerId {
-        &self.0
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async { Ok(ToolListing::new(ServerInfo::default())) })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async move {
-            context.record_attempt(Fingerprint::anonymous());
-            Ok(self.1.clone())
-        })
-    }
-}
 
 fn tool(stack: &MiddlewareStack) -> AgentTool {
     let schema = json!({
@@ -57,11 +23,18 @@ fn tool(stack: &MiddlewareStack) -> AgentTool {
             "sort": { "enum": ["asc", "desc"] },
         },
     });
-    let definition = ToolDefinition::from_parts("search", "", &schema).unwrap();
-    let server = Arc::new(Instantly(ServerId::new("s").unwrap(), "ok".into()));
-    let mut listing = ToolListing::new(ServerInfo::default());
-    listing.tools.push(Arc::new(definition));
-    let set = ToolSet::builder(server)
+    // Answers at once with an output that was made before.
+    let output = ToolOutput::from("ok");
+    let server = FakeServer::new("s").tool("search", &schema);
+    let server = server.answering(move |_, context| {
+        let output = output.clone();
+        Box::pin(async {
+            context.record_attempt(Fingerprint::anonymous());
+            Ok(output)
+        })
+    });
+    let listing = server.listing();
+    let set = ToolSet::builder(Arc::new(server))
         .middleware_stack(stack)
         .build(listing);
     set.unwrap().get("search").unwrap()

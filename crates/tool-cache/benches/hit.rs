@@ -10,10 +10,8 @@ use std::task::{Context, Poll, Waker};
 use divan::Bencher;
 use mcp_adapter::ToolSet;
 use mcp_core::auth::Credentials;
-use mcp_core::{
-    BoxFuture, CallContext, Error, Principal, ServerId, ServerInfo, ToolCall, ToolDefinition,
-    ToolListing, ToolOutput, ToolServer, Transport,
-};
+use mcp_core::testing::FakeServer;
+use mcp_core::{CallContext, Principal, ToolServer};
 use mcp_tool_cache::ToolCache;
 use serde_json::json;
 
@@ -21,39 +19,13 @@ fn main() {
     divan::main();
 }
 
-#[derive(Debug)]
-struct Fifty(ServerId);
-
-impl ToolServer for Fifty {
-    fn id(&self) -> &ServerId {
-        &self.0
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async {
-            let mut listing = ToolListing::new(ServerInfo::default());
-            for n in 0..50 {
-                let tool = ToolDefinition::from_parts(&format!("t{n}"), "", &json!({})).unwrap();
-                listing.tools.push(Arc::new(tool));
-            }
-            Ok(listing)
-        })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok("ok".into()) })
-    }
+/// With fifty tools.
+fn fifty() -> Arc<dyn ToolServer> {
+    let tools = (0..50).map(|n| format!("t{n}"));
+    let server = tools.fold(FakeServer::new("s"), |server, name| {
+        server.tool(&name, &json!({}))
+    });
+    Arc::new(server)
 }
 
 fn at_once<T>(future: impl Future<Output = T>) -> T {
@@ -66,8 +38,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 #[divan::bench]
 fn hit(bencher: Bencher<'_, '_>) {
     let alice = Principal::new("alice").unwrap();
-    let server: Arc<dyn ToolServer> = Arc::new(Fifty(ServerId::new("s").unwrap()));
-    let builder = ToolSet::builder(server).principal(alice.clone());
+    let builder = ToolSet::builder(fifty()).principal(alice.clone());
     let credentials = Credentials::bearer("test-token-alice").unwrap();
     let context = CallContext::new(alice);
     let cache = ToolCache::new();

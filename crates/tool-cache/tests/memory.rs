@@ -5,48 +5,18 @@ use std::sync::Arc;
 
 use mcp_adapter::ToolSet;
 use mcp_core::auth::Credentials;
-use mcp_core::{
-    BoxFuture, CallContext, Error, Principal, ServerId, ServerInfo, ToolCall, ToolDefinition,
-    ToolListing, ToolOutput, ToolServer, Transport,
-};
+use mcp_core::testing::FakeServer;
+use mcp_core::{CallContext, Principal, ToolServer};
 use mcp_tool_cache::ToolCache;
 use serde_json::json;
 
 /// Sends everybody the same fifty tools, each time anew.
-#[derive(Debug)]
-struct Fifty(ServerId);
-
-impl ToolServer for Fifty {
-    fn id(&self) -> &ServerId {
-        &self.0
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async {
-            let mut listing = ToolListing::new(ServerInfo::default());
-            let schema = json!({ "type": "object", "description": "x".repeat(600) });
-            for n in 0..50 {
-                let tool = ToolDefinition::from_parts(&format!("tool_{n}"), "", &schema).unwrap();
-                listing.tools.push(Arc::new(tool));
-            }
-            Ok(listing)
-        })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok("ok".into()) })
-    }
+fn fifty() -> FakeServer {
+    let schema = json!({ "type": "object", "description": "x".repeat(600) });
+    let tools = (0..50).map(|n| format!("tool_{n}"));
+    tools.fold(FakeServer::new("s"), |server, name| {
+        server.tool(&name, &schema)
+    })
 }
 
 #[test]
@@ -56,7 +26,7 @@ fn a_user_of_a_shared_catalog_costs_less_than_a_kibibyte() {
         .build()
         .unwrap();
     let cache = ToolCache::builder().capacity(100_000).build();
-    let server: Arc<dyn ToolServer> = Arc::new(Fifty(ServerId::new("s").unwrap()));
+    let server: Arc<dyn ToolServer> = Arc::new(fifty());
     let load = |user: usize| {
         let principal = Principal::new(format!("user-{user}")).unwrap();
         let credentials = Credentials::bearer(format!("test-token-{user}")).unwrap();

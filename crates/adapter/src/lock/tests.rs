@@ -1,18 +1,19 @@
 //! Locks as somebody who approves of tools uses them.
 
+use mcp_core::testing::FakeServer;
 use mcp_core::{ErrorKind, ToolServer};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::Echo;
+use crate::testing::{echo, echo_with};
 
 fn definition(raw: &Value) -> Arc<ToolDefinition> {
     Arc::new(ToolDefinition::parse(&raw.to_string()).unwrap())
 }
 
 fn set(tools: &[Value]) -> ToolSet {
-    let server = Echo::with("s", tools.iter().map(definition));
-    let dynamic: Arc<dyn ToolServer> = Arc::<Echo>::clone(&server);
+    let server = echo_with("s", tools.iter().map(definition));
+    let dynamic: Arc<dyn ToolServer> = Arc::<FakeServer>::clone(&server);
     ToolSet::builder(dynamic).build(server.listing()).unwrap()
 }
 
@@ -43,10 +44,10 @@ fn what_is_written_is_read_again() {
     assert_eq!(read.to_json(), json);
     assert!(read.drift(&before()).is_empty());
     let listing = read.listing(&ServerId::new("s").unwrap()).unwrap();
-    let server: Arc<dyn ToolServer> = Echo::new("s", &[]);
+    let server: Arc<dyn ToolServer> = echo("s", &[]);
     let set = ToolSet::builder(server).build(listing).unwrap();
     assert_eq!(set.len(), 3);
-    assert_eq!(set.server_info().unwrap().name, "echo");
+    assert_eq!(set.server_info().unwrap().name, "fake");
     assert_eq!(set.get("b").unwrap().description(), Some("two\nlines"));
 }
 
@@ -88,11 +89,11 @@ fn drift_tells_what_changed_and_where() {
 #[test]
 fn a_pinned_set_has_only_what_was_approved() {
     let lock = Arc::new(before().lock());
-    let server = Echo::with(
+    let server = echo_with(
         "s",
         after().iter().map(|tool| Arc::clone(tool.definition())),
     );
-    let dynamic: Arc<dyn ToolServer> = Arc::<Echo>::clone(&server);
+    let dynamic: Arc<dyn ToolServer> = Arc::<FakeServer>::clone(&server);
     let builder = ToolSet::builder(dynamic).pinned(&lock);
     let pinned = builder.build(server.listing()).unwrap();
     let names: Vec<_> = pinned.iter().map(|tool| tool.name().to_owned()).collect();

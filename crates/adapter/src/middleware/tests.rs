@@ -1,7 +1,6 @@
 //! The onion as a user of it sees it.
 
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mcp_core::ErrorKind;
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::ToolSet;
-use crate::testing::Echo;
+use crate::testing::echo;
 
 /// Notes the order in which hooks run.
 #[derive(Debug)]
@@ -67,8 +66,8 @@ where
     Before(hook)
 }
 
-fn tool_of(server: &Arc<Echo>, stack: &MiddlewareStack) -> AgentTool {
-    let server_dyn: Arc<dyn mcp_core::ToolServer> = Arc::<Echo>::clone(server);
+fn tool_of(server: &Arc<mcp_core::testing::FakeServer>, stack: &MiddlewareStack) -> AgentTool {
+    let server_dyn: Arc<dyn mcp_core::ToolServer> = Arc::<mcp_core::testing::FakeServer>::clone(server);
     let builder = ToolSet::builder(server_dyn).middleware_stack(stack);
     let set = builder.build(server.listing()).unwrap();
     set.iter().next().unwrap()
@@ -80,7 +79,7 @@ async fn the_first_is_the_outermost() {
     let stack = MiddlewareStack::new()
         .with(Noted("outer", Arc::clone(&log)))
         .with(Noted("inner", Arc::clone(&log)));
-    let server = Echo::new("s", &["t.x"]);
+    let server = echo("s", &["t.x"]);
     let tool = tool_of(&server, &stack);
     assert_eq!(tool.call(()).await.unwrap().text(), "t.x({}) for local");
     assert_eq!(
@@ -98,7 +97,7 @@ async fn the_first_is_the_outermost() {
 
 #[tokio::test]
 async fn a_hook_may_change_answer_or_deny() {
-    let server = Echo::new("s", &["t"]);
+    let server = echo("s", &["t"]);
     let change = before(|call: &mut ToolInvocation<'_>| {
         call.arguments_mut().insert("n".to_owned(), json!(7));
         Ok(Flow::Continue)
@@ -123,12 +122,12 @@ async fn a_hook_may_change_answer_or_deny() {
     let error = tool.call(()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert_eq!(error.to_string(), "`t` on `s`: denied by Before: no");
-    assert_eq!(server.calls.load(Ordering::Relaxed), 1);
+    assert_eq!(server.calls(), 1);
 }
 
 #[tokio::test]
 async fn what_a_hook_changes_is_validated() {
-    let server = Echo::new("s", &["t"]);
+    let server = echo("s", &["t"]);
     let spoil = before(|call: &mut ToolInvocation<'_>| {
         call.validate()?;
         call.arguments_mut().insert("n".to_owned(), json!("x"));
@@ -137,12 +136,12 @@ async fn what_a_hook_changes_is_validated() {
     let tool = tool_of(&server, &MiddlewareStack::new().with(spoil));
     let error = tool.call(json!({ "n": 1 })).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArguments);
-    assert_eq!(server.calls.load(Ordering::Relaxed), 0);
+    assert_eq!(server.calls(), 0);
 }
 
 #[tokio::test]
 async fn a_panic_is_the_error_of_its_call() {
-    let server = Echo::new("s", &["t"]);
+    let server = echo("s", &["t"]);
     let fragile = before(|call: &mut ToolInvocation<'_>| {
         assert!(!call.arguments().contains_key("n"), "canary-panic");
         Ok(Flow::Continue)
@@ -179,7 +178,7 @@ async fn a_panic_after_the_call_does_not_deny_that_it_ran() {
             panic!("too late")
         }
     }
-    let tool = tool_of(&Echo::new("s", &["t"]), &MiddlewareStack::new().with(After));
+    let tool = tool_of(&echo("s", &["t"]), &MiddlewareStack::new().with(After));
     let error = tool.call(()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
 }
@@ -201,7 +200,7 @@ impl Middleware for Calls {
 
 #[tokio::test]
 async fn a_middleware_may_call_another_tool() {
-    let server = Echo::new("s", &["t"]);
+    let server = echo("s", &["t"]);
     let plain = tool_of(&server, &MiddlewareStack::new());
     let once = tool_of(&server, &MiddlewareStack::new().with(Calls(plain)));
     let twice = tool_of(&server, &MiddlewareStack::new().with(Calls(once)));
@@ -226,10 +225,10 @@ async fn the_deadline_covers_the_middleware() {
             })
         }
     }
-    let server = Echo::new("s", &["t"]);
+    let server = echo("s", &["t"]);
     let tool = tool_of(&server, &MiddlewareStack::new().with(Slow));
     assert_eq!(tool.call(()).await.unwrap_err().kind(), ErrorKind::Timeout);
-    assert_eq!(server.calls.load(Ordering::Relaxed), 0);
+    assert_eq!(server.calls(), 0);
     // A deadline of the caller's counts, also where it is later than the tool's.
     let patient = tool.context().with_timeout(Duration::from_secs(90));
     assert!(tool.call_with((), &patient).await.is_ok());
@@ -259,7 +258,7 @@ impl Middleware for Watching {
 
 #[tokio::test]
 async fn how_far_a_call_came_is_known() {
-    let server = Echo::new("s", &["t"]);
+    let server = echo("s", &["t"]);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let stack = MiddlewareStack::new()
         .with(Noted("between", Arc::default()))
@@ -283,7 +282,7 @@ async fn how_far_a_call_came_is_known() {
 #[test]
 fn the_trait_is_object_safe_and_calls_can_be_spawned() {
     fn spawnable<T: Send>(_: T) {}
-    let tool = tool_of(&Echo::new("s", &["t"]), &MiddlewareStack::new());
+    let tool = tool_of(&echo("s", &["t"]), &MiddlewareStack::new());
     let not_send = std::rc::Rc::new(1);
     spawnable(tool.call(json!({ "n": *not_send })));
     let _: Option<Box<dyn Middleware>> = None;

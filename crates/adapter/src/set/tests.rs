@@ -1,18 +1,19 @@
 //! Sets as a user sees them.
 
+use mcp_core::testing::FakeServer;
 use mcp_core::{CallContext, ErrorKind, SkippedTool, ToolServer};
 use serde_json::json;
 
 use super::*;
-use crate::testing::{Echo, definition};
+use crate::testing::{definition, echo, echo_with};
 
-fn builder(server: &Arc<Echo>) -> ToolSetBuilder {
-    let server: Arc<dyn ToolServer> = Arc::<Echo>::clone(server);
+fn builder(server: &Arc<FakeServer>) -> ToolSetBuilder {
+    let server: Arc<dyn ToolServer> = Arc::<FakeServer>::clone(server);
     ToolSet::builder(server)
 }
 
 fn set(id: &str, tools: &[&str]) -> ToolSet {
-    let server = Echo::new(id, tools);
+    let server = echo(id, tools);
     builder(&server).build(server.listing()).unwrap()
 }
 
@@ -34,12 +35,12 @@ fn a_set_is_ordered_and_found_by_either_name() {
     let error = set.get("file_read").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTool);
     assert!(error.to_string().contains("there is files_read"), "{error}");
-    assert_eq!(set.server_info().unwrap().name, "echo");
+    assert_eq!(set.server_info().unwrap().name, "fake");
 }
 
 #[tokio::test]
 async fn the_server_gets_its_own_name_for_the_tool() {
-    let server = Echo::new("s", &["files.read"]);
+    let server = echo("s", &["files.read"]);
     let set = builder(&server)
         .principal(Principal::new("alice").unwrap())
         .prefix("gh_")
@@ -53,7 +54,7 @@ async fn the_server_gets_its_own_name_for_the_tool() {
 
 #[test]
 fn filters_apply_and_say_what_is_missing() {
-    let server = Echo::new("s", &["a", "b", "c"]);
+    let server = echo("s", &["a", "b", "c"]);
     let built = builder(&server)
         .enabled(["a", "b", "x"])
         .disabled(["b"])
@@ -123,7 +124,7 @@ fn sets_of_equal_content_share_it() {
 
 #[tokio::test]
 async fn a_tool_is_called_for_whom_it_was_loaded() {
-    let server = Echo::new("s", &["t"]);
+    let server = echo("s", &["t"]);
     let (alice, bob) = (
         Principal::new("alice").unwrap(),
         Principal::new("bob").unwrap(),
@@ -138,7 +139,7 @@ async fn a_tool_is_called_for_whom_it_was_loaded() {
         let error = tool.call_with((), &wrong).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
     }
-    assert_eq!(server.calls.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(server.calls(), 0);
     assert_eq!(tool.call(()).await.unwrap().text(), "t({}) for alice");
     let his = set.with_principal(&bob).get("t").unwrap();
     assert_eq!(his.call(()).await.unwrap().text(), "t({}) for bob");
@@ -153,7 +154,7 @@ fn a_broken_tool_does_not_lose_the_others() {
         let schema = if n == 7 { &odd } else { &plain };
         definition(&format!("t{n}"), schema)
     });
-    let server = Echo::with("s", tools);
+    let server = echo_with("s", tools);
     let mut listing = server.listing();
     listing.tools.push(definition("t1", &plain));
     listing.skipped.push(SkippedTool::new("t200", "broken"));
@@ -184,7 +185,7 @@ async fn hand_made_tools_stand_beside_loaded_ones() {
 
 #[tokio::test]
 async fn a_set_is_bound_anew_where_it_would_be_the_same() {
-    let server = Echo::new("s", &["a", "b"]);
+    let server = echo("s", &["a", "b"]);
     let (alice, bob) = (
         Principal::new("alice").unwrap(),
         Principal::new("bob").unwrap(),
@@ -199,7 +200,7 @@ async fn a_set_is_bound_anew_where_it_would_be_the_same() {
     );
     assert!(builder(&server).rebind(&set).is_none());
     assert!(his.prefix("x_").rebind(&set).is_none());
-    let elsewhere = Echo::new("other", &["a", "b"]);
+    let elsewhere = echo("other", &["a", "b"]);
     assert!(builder(&elsewhere).disabled(["b"]).rebind(&set).is_none());
     assert!(hers.rebind(&set.retain(|_| false)).is_none());
 }
