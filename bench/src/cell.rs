@@ -38,7 +38,9 @@ pub(crate) fn run(workload: &str, contender: &str, address: &str, calls: &str) -
         Load::Lists => lists::run(&runtime, contender, &url, calls)?,
         Load::Memory => memory::run(contender, calls)?,
         Load::HotPath => hot::run(&runtime, contender, calls)?,
-        Load::Command | Load::Size => bail!("{} is no work of this process", workload.name),
+        Load::Command | Load::Size | Load::Instructions => {
+            bail!("{} is no work of this process", workload.name)
+        }
         Load::OneByOne | Load::InFlight => calling(&runtime, workload, contender, &url, calls)?,
     };
     println!("{}", serde_json::to_string(&sample)?);

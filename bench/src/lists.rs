@@ -72,9 +72,9 @@ fn repeat(runtime: &Runtime, loads: u64, load: impl AsyncFn() -> Result<usize>) 
     Ok(Sample {
         cpu_ns: measure::per_call(used, loads),
         wall_ns: measure::per_call(took, loads),
-        p50_ns: 0.0,
         allocations,
         allocated_bytes,
+        ..Sample::default()
     })
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct Sample {
     pub(crate) allocations: f64,
     /// Bytes that these asked for.
     pub(crate) allocated_bytes: f64,
+    /// Instructions per call outside the kernel; 0 where they are not counted.
+    #[serde(default)]
+    pub(crate) instructions: f64,
 }
 
 /// Processor time that this process has used since an earlier reading.
@@ -92,6 +95,7 @@ impl Sample {
             p50_ns: mean(self.p50_ns, other.p50_ns),
             allocations: mean(self.allocations, other.allocations),
             allocated_bytes: mean(self.allocated_bytes, other.allocated_bytes),
+            instructions: mean(self.instructions, other.instructions),
         }
     }
 }

@@ -71,7 +71,11 @@ fn panels<'r>(workload: &'static Workload, report: &'r Report) -> Vec<Panel<'r>>
                 })
             });
         Panel {
-            title: format!("{}: {what} x {}", workload.title, workload.contenders[0]),
+            title: format!(
+                "{}: {what} x {}",
+                workload.title,
+                workload.contenders.first().unwrap_or(&"nothing")
+            ),
             bars: bars.collect(),
         }
     };
@@ -89,6 +93,9 @@ fn panels<'r>(workload: &'static Workload, report: &'r Report) -> Vec<Panel<'r>>
         Load::OneByOne => vec![panel("CPU", cpu), panel("p50", p50)],
         Load::InFlight | Load::Lists => vec![panel("CPU", cpu)],
         Load::Memory => vec![panel("bytes", |cell| Some((cell.bytes_ratio?, None)))],
+        Load::Instructions => vec![panel("instructions", |cell| {
+            Some((cell.instructions_ratio?, None))
+        })],
         Load::HotPath | Load::Command | Load::Size => Vec::new(),
     }
 }

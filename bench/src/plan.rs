@@ -18,6 +18,8 @@ pub(crate) enum Load {
     Memory,
     /// What every call does first, without a server.
     HotPath,
+    /// One call after another, its instructions counted by valgrind.
+    Instructions,
     /// A program, from its start to its exit.
     Command,
     /// How large a program is.
@@ -61,6 +63,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             "Python SDK, fresh session",
             "Python SDK, load-connect-call-close",
         ],
+    },
+    Workload {
+        name: "instructions",
+        title: "Instructions of a call, without the kernel's",
+        load: Load::Instructions,
+        path: "/json",
+        calls: 500,
+        contenders: &["raw", "mcp-http", "whole", "rmcp pooled", "rmcp default"],
     },
     Workload {
         name: "asleep",
@@ -193,7 +203,7 @@ impl Workload {
 
     /// Whether numbers differ between rounds.
     pub(crate) fn is_timed(&self) -> bool {
-        !matches!(self.load, Load::Memory | Load::Size)
+        !matches!(self.load, Load::Memory | Load::Size | Load::Instructions)
     }
 }
 
@@ -206,6 +216,8 @@ pub(crate) enum Quantity {
     MedianOver(&'static str, &'static str),
     /// Time between calls ending, beside another cell of the same round.
     TimeOver(&'static str, &'static str),
+    /// Instructions outside the kernel, beside another cell.
+    InstructionsOver(&'static str, &'static str),
     /// Allocations per call.
     Allocations,
     /// Processor time per call, in nanoseconds.
@@ -261,7 +273,9 @@ const fn at_least(
     }
 }
 
-use Quantity::{Allocations, Bytes, CpuNanos, CpuOver, MedianOver, Millis, TimeOver};
+use Quantity::{
+    Allocations, Bytes, CpuNanos, CpuOver, InstructionsOver, MedianOver, Millis, TimeOver,
+};
 
 pub(crate) const BOUNDS: &[Bound] = &[
     at_most("calls", "mcp-http", CpuOver("calls", "raw"), 1.25),
@@ -278,6 +292,18 @@ pub(crate) const BOUNDS: &[Bound] = &[
         "Python SDK, load-connect-call-close",
         MedianOver("calls", "mcp-http"),
         1_000.0,
+    ),
+    at_most(
+        "instructions",
+        "mcp-http",
+        InstructionsOver("instructions", "raw"),
+        1.25,
+    ),
+    at_least(
+        "instructions",
+        "rmcp pooled",
+        InstructionsOver("instructions", "mcp-http"),
+        3.5,
     ),
     at_most("events", "mcp-http", CpuOver("calls", "mcp-http"), 1.15),
     at_most("flight", "mcp-http", CpuOver("flight", "raw"), 1.25),
@@ -306,7 +332,8 @@ fn every_bound_is_of_cells_that_are_run() {
         assert!(is_run(bound.workload, bound.contender), "{bound:?}");
         if let CpuOver(workload, contender)
         | MedianOver(workload, contender)
-        | TimeOver(workload, contender) = bound.quantity
+        | TimeOver(workload, contender)
+        | InstructionsOver(workload, contender) = bound.quantity
         {
             assert!(is_run(workload, contender), "{bound:?}");
         }

@@ -82,6 +82,48 @@ impl Pinning {
     }
 }
 
+/// Calls before those whose instructions are counted.
+const UNCOUNTED: u64 = 100;
+
+/// Whether instructions can be counted.
+pub(crate) fn has_valgrind() -> bool {
+    let mut command = Command::new("valgrind");
+    command.arg("--version");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+impl Pinning {
+    /// Counts the instructions of a call of the workload `calls`: what more calls add.
+    pub(crate) fn instructions(
+        self,
+        program: &Path,
+        contender: &str,
+        address: &str,
+        calls: u64,
+    ) -> Result<Sample> {
+        let run = |calls: u64| -> Result<f64> {
+            let mut command = self.client(Path::new("valgrind"));
+            command.args(["--tool=cachegrind", "--cache-sim=no", "--log-fd=2"]);
+            command.arg("--cachegrind-out-file=/dev/null").arg(program);
+            command.args(["cell", "calls", contender, address, &calls.to_string()]);
+            let output = command.output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{contender} failed: {said}");
+            // `==123== I refs:        1,234,567`
+            let line = said.lines().find(|line| line.contains("refs:"));
+            let count = line.and_then(|line| line.split("refs:").nth(1));
+            let digits = count.unwrap_or_default().replace([',', ' '], "");
+            digits.parse().context("valgrind counted nothing")
+        };
+        let counted = run(UNCOUNTED + calls)? - run(UNCOUNTED)?;
+        Ok(Sample {
+            instructions: counted / calls.max(1) as f64,
+            ..Sample::default()
+        })
+    }
+}
+
 pub(crate) fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("where is this program?")
 }

@@ -46,6 +46,8 @@ pub(crate) struct Cell {
     pub(crate) wall_ratio: Option<Spread>,
     pub(crate) p50_ratio: Option<Spread>,
     pub(crate) bytes_ratio: Option<f64>,
+    pub(crate) instructions_ratio: Option<f64>,
+    instructions: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +63,8 @@ struct Judged {
 enum Verdict {
     Kept,
     Broken,
+    /// The floor itself hardly keeps it.
+    OutOfReach,
     NotMeasured,
 }
 
@@ -102,9 +106,10 @@ impl Report {
     /// The last line of a run.
     pub(crate) fn verdict(&self) -> String {
         format!(
-            "{} bounds are kept, {} broken, {} not measured",
+            "{} bounds are kept, {} broken, {} out of reach, {} not measured",
             self.count(Verdict::Kept),
             self.broken(),
+            self.count(Verdict::OutOfReach),
             self.count(Verdict::NotMeasured)
         )
     }
@@ -165,6 +170,7 @@ impl Report {
             let verdict = match bound.verdict {
                 Verdict::Kept => "kept",
                 Verdict::Broken => "**broken**",
+                Verdict::OutOfReach => "out of reach here",
                 Verdict::NotMeasured => "not measured",
             };
             let measured = bound.measured.map(number).unwrap_or_default();
@@ -203,6 +209,8 @@ impl Cell {
             wall_ratio: ratio(|sample| sample.wall_ns),
             p50_ratio: ratio(|sample| sample.p50_ns),
             bytes_ratio: ratio(|sample| sample.allocated_bytes).map(|spread| spread.median),
+            instructions_ratio: ratio(|sample| sample.instructions).map(|spread| spread.median),
+            instructions: counted.instructions,
         })
     }
 
@@ -241,6 +249,11 @@ impl Cell {
                 "| {contender} | {} | {allocations} |\n",
                 number(self.cpu_ns.median)
             ),
+            Load::Instructions => format!(
+                "| {contender} | {} | {} |\n",
+                self.instructions_ratio.map(number).unwrap_or_default(),
+                number(self.instructions / 1e3)
+            ),
             Load::Command => format!("| {contender} | {} |\n", number(self.wall_ns.median / 1e6)),
             Load::Size => format!(
                 "| {contender} | {} |\n",
@@ -267,6 +280,7 @@ fn head(workload: &Workload) -> &'static str {
             "| | CPU x raw text | quartiles | CPU µs | allocations | KiB allocated |\n|---|---|---|---|---|---|\n"
         }
         Load::HotPath => "| | CPU ns | allocations |\n|---|---|---|\n",
+        Load::Instructions => "| | x raw | thousands |\n|---|---|---|\n",
         Load::Command => "| | ms |\n|---|---|\n",
         Load::Size => "| | MiB |\n|---|---|\n",
         Load::Memory => "| | x raw text | KiB |\n|---|---|---|\n",
@@ -314,6 +328,10 @@ fn judge(bound: &Bound, samples: &Samples) -> Judged {
             over((at, by), |sample| sample.wall_ns),
             format!("time {}", beside((at, by))),
         ),
+        Quantity::InstructionsOver(at, by) => (
+            over((at, by), |sample| sample.instructions),
+            format!("instructions {}", beside((at, by))),
+        ),
         Quantity::Allocations => (counted(|it| it.allocations), "allocations".to_owned()),
         Quantity::CpuNanos => (median(|it| it.cpu_ns), "CPU ns".to_owned()),
         Quantity::Millis => (median(|it| it.p50_ns / 1e6), "ms".to_owned()),
@@ -330,9 +348,27 @@ fn judge(bound: &Bound, samples: &Samples) -> Judged {
         verdict: match measured {
             None => Verdict::NotMeasured,
             Some(measured) if is_kept(measured, limit) => Verdict::Kept,
+            Some(_) if is_out_of_reach(bound, samples) => Verdict::OutOfReach,
             Some(_) => Verdict::Broken,
         },
     }
+}
+
+/// How much of a bound a client that is hardly dearer than the floor must be able to keep, for the
+/// bound to be one on us: where the kernel's part of a call is large, all clients are alike.
+const WITHIN_REACH: f64 = 1.10;
+
+/// Whether another contender costs so little more than the floor that nobody could keep the bound.
+fn is_out_of_reach(bound: &Bound, samples: &Samples) -> bool {
+    let (Limit::AtLeast(limit), Quantity::CpuOver(at, _)) = (bound.limit, bound.quantity) else {
+        return false;
+    };
+    let floor = Workload::named(at).ok().and_then(Workload::floor);
+    let beside_floor = || {
+        let own = of(samples, bound.workload, bound.contender)?;
+        ratios(own, of(samples, at, floor?)?, |sample| sample.cpu_ns)
+    };
+    beside_floor().is_some_and(|ratio| ratio.median < limit * WITHIN_REACH)
 }
 
 fn of<'s>(

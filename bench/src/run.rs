@@ -73,6 +73,7 @@ struct Bench {
     program: PathBuf,
     /// The same program, counting allocations.
     counting: Option<PathBuf>,
+    has_valgrind: bool,
 }
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
@@ -85,7 +86,11 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         foreign: Foreign::find(options.places),
         program: process::this_program()?,
         counting: options.counting,
+        has_valgrind: process::has_valgrind(),
     };
+    if !bench.has_valgrind {
+        eprintln!("left out: instructions (valgrind is not there)");
+    }
     for (kind, why) in bench.foreign.missing() {
         eprintln!("left out: {kind} ({why})");
     }
@@ -143,6 +148,9 @@ impl Bench {
         calls: u64,
         samples: &mut Samples,
     ) -> Result<()> {
+        if workload.load == Load::Instructions && !self.has_valgrind {
+            return Ok(());
+        }
         let here = |contender: &&&'static str| self.foreign.is_there(contender);
         let contenders: Vec<&'static str> =
             workload.contenders.iter().filter(here).copied().collect();
@@ -159,7 +167,7 @@ impl Bench {
             cell.or_default().push(sample);
         }
         let floors = match workload.load {
-            Load::Memory | Load::Size => before,
+            Load::Memory | Load::Size | Load::Instructions => before,
             _ => before.mean(&self.cell(workload, floor, calls)?),
         };
         let cell = samples.entry((workload.name, *floor));
@@ -202,6 +210,9 @@ impl Bench {
         match workload.load {
             Load::Command => return self.foreign.command(pinning, contender, address, calls),
             Load::Size => return self.foreign.size(),
+            Load::Instructions => {
+                return pinning.instructions(&self.program, contender, address, calls);
+            }
             _ => {}
         }
         let url = format!("http://{address}{}", workload.path);

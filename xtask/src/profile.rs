@@ -18,8 +18,6 @@ const CELL: &str = "calls/mcp-http";
 /// How many calls.
 const SAMPLED: u32 = 30_000;
 const COUNTED: u32 = 1_000;
-/// Calls of a cell besides those asked for: to warm up, and to count allocations.
-const BESIDES: f64 = 400.0;
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let at = args.iter().position(|arg| *arg == "--cell");
@@ -152,8 +150,7 @@ impl Profiled<'_> {
         .run()
         .context("valgrind counts allocations; it is not there or failed")?;
         let counted: Value = serde_json::from_slice(&fs::read(&counts)?)?;
-        let calls = f64::from(COUNTED) + BESIDES;
-        let sites = sites(&counted, calls);
+        let sites = sites(&counted, f64::from(COUNTED));
         ensure!(!sites.is_empty(), "nothing allocates");
         println!("\n{:>6} {:>8}  where", "times", "bytes");
         let mut all = 0.0;
@@ -196,7 +193,7 @@ fn sites(counted: &Value, calls: f64) -> BTreeMap<String, Site> {
             let frame = frames.get(usize::try_from(frame.as_u64()?).ok()?)?;
             function(frame.as_str()?)
         });
-        let place: Vec<String> = names.filter(|name| says_something(name)).take(4).collect();
+        let place: Vec<String> = names.filter(|name| says_something(name)).take(3).collect();
         let site = sites.entry(place.join(" < ")).or_default();
         site.times += times;
         site.bytes += bytes;
@@ -204,12 +201,19 @@ fn sites(counted: &Value, calls: f64) -> BTreeMap<String, Site> {
     sites
 }
 
-/// `function (file:line)` of a frame `0x123: function (file:line)`.
+/// `function (file:line)` of a frame `0x123: function (file:line)`, generic arguments left out.
 fn function(frame: &str) -> Option<String> {
-    Some(frame.split_once(": ")?.1.to_owned())
+    let (_, function) = frame.split_once(": ")?;
+    let (name, place) = function.rsplit_once(" (")?;
+    let name = if name.starts_with('<') {
+        name
+    } else {
+        name.split('<').next().unwrap_or(name)
+    };
+    Some(format!("{name} ({place}"))
 }
 
-/// Whether a frame is more than the way into the allocator.
+/// Whether a frame is more than the way into the allocator or from one library to another.
 fn says_something(name: &str) -> bool {
     let silent = [
         "alloc::",
@@ -218,16 +222,16 @@ fn says_something(name: &str) -> bool {
         "<core::",
         "std::",
         "<std::",
-        "allocation_counter",
-        "<allocation_counter",
-        "__rust",
-        "malloc",
-        "realloc",
-        "calloc",
         "mcp_bench",
+        "<mcp_bench",
         "tokio::",
+        "<tokio::",
     ];
-    !silent.iter().any(|start| name.starts_with(start)) && !name.contains("__rustc")
+    let is_path = name
+        .split(" (")
+        .next()
+        .is_some_and(|name| name.contains("::"));
+    is_path && !silent.iter().any(|start| name.starts_with(start)) && !name.contains("__rust")
 }
 
 /// The benchmark's server; it ends when its standard input does.
