@@ -85,6 +85,13 @@ pub trait CredentialProvider: Debug + Send + Sync {
         MaybeReady::ready(Ok(()))
     }
 
+    /// Told that somebody, whom `whom` tells, was logged out of a server by another process, which
+    /// has seen to the store and to the revocation: what is held of that principal alone in memory is
+    /// given up, and what is in a store is left alone. The default holds nothing.
+    fn logged_out_elsewhere(&self, server: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        let _ = (server, whom);
+    }
+
     /// The names of the headers that every answer will have, as far as they are known before any
     /// answer: a combination finds its conflicts with them when it is made. The default knows none.
     fn header_names(&self) -> Vec<HeaderName> {
@@ -119,6 +126,10 @@ impl<P: CredentialProvider + ?Sized> CredentialProvider for Arc<P> {
         request: CredentialRequest<'a>,
     ) -> MaybeReady<'a, Result<(), CredentialError>> {
         (**self).logged_out(request)
+    }
+
+    fn logged_out_elsewhere(&self, server: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        (**self).logged_out_elsewhere(server, whom);
     }
 
     fn header_names(&self) -> Vec<HeaderName> {

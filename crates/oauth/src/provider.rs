@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode};
 use mcp_core::auth::{
     CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
-    Recovery, Rejection,
+    Recovery, Rejection, ServerId,
 };
 use mcp_http::HttpUrl;
 use moka::sync::Cache;
@@ -134,6 +134,18 @@ impl CredentialProvider for OAuth {
             self.logout(request.principal).await?;
             Ok(())
         })
+    }
+
+    fn logged_out_elsewhere(&self, _: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        if self.core.grant.is_shared() {
+            return;
+        }
+        for (principal, session) in &self.sessions {
+            if whom(&principal) {
+                session.active.store(None);
+                self.sessions.invalidate(&*principal);
+            }
+        }
     }
 
     fn header_names(&self) -> Vec<http::HeaderName> {

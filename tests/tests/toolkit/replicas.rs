@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mcp_testbed::embedded::EmbeddedServer;
 use mcp_testbed::fault::{FaultServer, Request, Wire};
+use mcp_toolkit::auth::time::{Clock as _, SystemClock};
 use mcp_toolkit::auth::{
-    AuthorizationRequired, CredentialError, CredentialRequest, Credentials, from_fn,
+    AuthorizationRequired, CredentialError, CredentialRequest, Credentials, MemoryStore,
+    PerPrincipal, RefreshingToken, Save, ServerId, SharedStore, Token, TokenContext, TokenKey,
+    from_fn,
 };
 use mcp_toolkit::cache::ToolCache;
 use mcp_toolkit::core::ErrorKind;
@@ -78,6 +81,56 @@ async fn a_logout_and_a_refusal_are_heard_elsewhere() {
     // So was that list: all hear of it, and bob's are where they were.
     heard(&other, 3).await;
     is(&other.tools_for(&bob).await, &[("notes", "4 tools")]);
+}
+
+/// Tokens that a login put into the store; nobody else gives any.
+fn logged_in(store: &SharedStore) -> PerPrincipal {
+    let store = Arc::clone(store);
+    PerPrincipal::new(move |server, principal| {
+        let login = |_: TokenContext| async {
+            let how = AuthorizationRequired::new();
+            Err(CredentialError::needs_authorization(how))
+        };
+        let key = TokenKey::new(server.clone(), principal.clone());
+        Ok(RefreshingToken::new(login).store(Arc::clone(&store), key))
+    })
+}
+
+#[tokio::test]
+async fn who_logs_out_is_logged_out_everywhere() {
+    let server = EmbeddedServer::start(LONG).await.unwrap();
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let bus = LocalBus::new();
+    let (alice, bob) = (who("alice"), who("bob"));
+    for user in [&alice, &bob] {
+        let key = TokenKey::new(ServerId::new("notes").unwrap(), user);
+        let issued = server.tokens().issue(user.user());
+        let token = Token::new(issued.access).expires_in(LONG);
+        let save = Save::new(&token, SystemClock.wall());
+        store.save(&key, save).await.unwrap();
+    }
+    let notes = || {
+        let loader = load_mcp_tools_http(server.url()).credentials(logged_in(&store));
+        loader.header("X-Tenant-Id", "acme")
+    };
+    let (one, other) = (
+        replica(&bus, "notes", notes()),
+        replica(&bus, "notes", notes()),
+    );
+    let has = [("notes", "4 tools")];
+    for toolkit in [&one, &other] {
+        is(&toolkit.tools_for(&alice).await, &has);
+        is(&toolkit.tools_for(&bob).await, &has);
+    }
+    one.logout(&alice, "notes").await.unwrap();
+    heard(&other, 2).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let needs = [("notes", "needs authorization")];
+    is(&other.tools_for(&alice).await, &needs);
+    is(&one.tools_for(&alice).await, &needs);
+    is(&other.tools_for(&bob).await, &has);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue};
 
 use crate::header::{InvalidHeader, InvalidHeaderReason};
 use crate::{
-    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Recovery,
-    Rejection, SharedProvider,
+    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
+    Recovery, Rejection, ServerId, SharedProvider,
 };
 
 /// The bearer token of one provider with the headers of another.
@@ -152,6 +152,12 @@ impl CredentialProvider for Combined {
             let second = self.second.logged_out(request).await;
             first.and(second)
         })
+    }
+
+    fn logged_out_elsewhere(&self, server: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        self.last.store(None);
+        self.first.logged_out_elsewhere(server, whom);
+        self.second.logged_out_elsewhere(server, whom);
     }
 
     fn header_names(&self) -> Vec<HeaderName> {

@@ -268,6 +268,21 @@ impl CredentialProvider for PerPrincipal {
         };
         MaybeReady::new(async move { provider?.logged_out(request).await })
     }
+
+    /// Forgets those users at this server. Their providers are told; none is made for it.
+    fn logged_out_elsewhere(&self, server: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        let mut gone = Vec::new();
+        self.write().entries.retain(|key, entry| {
+            let forgotten = key.0 == *server && whom(&key.1);
+            if forgotten {
+                gone.push(Arc::clone(&entry.provider));
+            }
+            !forgotten
+        });
+        for provider in gone {
+            provider.logged_out_elsewhere(server, whom);
+        }
+    }
 }
 
 impl fmt::Debug for PerPrincipal {

@@ -76,19 +76,23 @@ impl TokenFetch {
     }
 
     /// Whether the store has it under a key of this principal's.
-    pub(super) fn is_kept_for(&self, principal: &Principal) -> bool {
+    pub(super) fn is_kept_for(&self, whom: &dyn Fn(&Principal) -> bool) -> bool {
         let store = self.store.as_ref();
-        store.is_some_and(|(_, key)| key.principal() == principal)
+        store.is_some_and(|(_, key)| whom(key.principal()))
+    }
+
+    /// Forgets the token here. A fetch that is under way does not bring it back, as for
+    /// [`delete`](Self::delete).
+    pub(super) fn forget(&self) {
+        let mut latest = self.latest();
+        latest.held = None;
+        latest.replaced += 1;
     }
 
     /// Forgets the token, in the store and here. A fetch that is under way does not bring it back:
     /// it finds that the store holds something else than it expects.
     pub(super) async fn delete(&self) -> Result<(), CredentialError> {
-        {
-            let mut latest = self.latest();
-            latest.held = None;
-            latest.replaced += 1;
-        }
+        self.forget();
         if let Some((store, key)) = &self.store {
             store.delete(key).await?;
         }

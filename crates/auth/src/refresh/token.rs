@@ -12,8 +12,8 @@ use super::fetch::TokenFetch;
 use super::windows::Windows;
 use crate::time::SharedClock;
 use crate::{
-    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Recovery,
-    Rejection, SharedStore, StorePolicy, Token, TokenKey, TokenSource,
+    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
+    Recovery, Rejection, ServerId, SharedStore, StorePolicy, Token, TokenKey, TokenSource,
 };
 
 /// No fetch is waited for longer than this; the bound keeps points in time from overflowing.
@@ -168,7 +168,7 @@ impl CredentialProvider for RefreshingToken {
         &'a self,
         request: CredentialRequest<'a>,
     ) -> MaybeReady<'a, Result<(), CredentialError>> {
-        if !self.fetch.is_kept_for(request.principal) {
+        if !self.fetch.is_kept_for(&|whose| whose == request.principal) {
             return MaybeReady::ready(Ok(()));
         }
         MaybeReady::new(async move {
@@ -176,6 +176,14 @@ impl CredentialProvider for RefreshingToken {
             self.engine.clear();
             deleted
         })
+    }
+
+    /// Holds none any more if it is that principal's; the next request looks into the store.
+    fn logged_out_elsewhere(&self, _: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        if self.fetch.is_kept_for(whom) {
+            self.fetch.forget();
+            self.engine.clear();
+        }
     }
 
     fn header_names(&self) -> Vec<HeaderName> {

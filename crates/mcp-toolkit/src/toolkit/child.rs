@@ -1,7 +1,8 @@
 //! What a child process is given of its principal, as credentials.
 
 use mcp_auth::{
-    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, SharedProvider,
+    CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
+    ServerId, SharedProvider,
 };
 
 /// Tells whose child a child is: nothing is sent, and the fingerprint changes with any of the
@@ -46,6 +47,12 @@ impl CredentialProvider for ChildCredentials {
             }
             outcome
         })
+    }
+
+    fn logged_out_elsewhere(&self, server: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        for provider in &self.0 {
+            provider.logged_out_elsewhere(server, whom);
+        }
     }
 }
 

@@ -52,6 +52,10 @@ impl McpToolkit {
     /// ([`CredentialProvider::logged_out`](mcp_auth::CredentialProvider::logged_out)), and forgets
     /// its tools. What fails does not stop the rest. Takes 50 s at most.
     ///
+    /// With a [bus](super::McpToolkitBuilder::bus), other replicas forget the same: tools, and tokens
+    /// in memory. A replica that cannot hear of it goes on with the token that it holds, for as long
+    /// as that lasts; what is revoked is worth nothing there either.
+    ///
     /// Tools that the principal still has are asked for credentials anew when they are called: they
     /// fail, or begin a new authorization, as the provider has it. Dropping the future leaves the
     /// logout half done; call it again.

@@ -1,8 +1,11 @@
-//! Telling other replicas at once that a server's tools changed.
+//! Telling other replicas at once that a server's tools changed, and hearing of their logouts.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use mcp_auth::Principal;
+use mcp_core::ToolServer as _;
+use mcp_core::replicas::{BusEvent, Cause, Scope, Subscription};
 use mcp_tool_cache::ToolCache;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -11,7 +14,8 @@ use tokio::time::sleep_until;
 
 use super::member::Member;
 
-/// Owns the tasks that wait for notices, one for each server that may send some; they end with this.
+/// Owns the tasks that wait for notices, one for each server that may send some, and the one that
+/// waits for logouts; they end with this.
 ///
 /// Without other replicas there are none: whoever asks for tools looks whether there was a notice.
 /// The others have no look at it, and must not wait until somebody asks here.
@@ -37,10 +41,36 @@ impl Watching {
         if !tasks.is_empty() {
             return;
         }
+        let mut all = Vec::new();
         for member in members {
+            all.push(Arc::downgrade(member));
             if let Some(heard) = member.changes().heard() {
                 let work = follow(Arc::downgrade(member), Arc::downgrade(cache), heard);
                 tasks.spawn_on(work, &runtime);
+            }
+        }
+        if let Some(subscription) = cache.subscribe() {
+            tasks.spawn_on(forget_tokens(all, subscription), &runtime);
+        }
+    }
+}
+
+/// Has providers give up what they hold of somebody who logged out elsewhere: without that a token
+/// would go on being used here for as long as it lasts. So it is where a logout was missed.
+async fn forget_tokens(members: Vec<Weak<Member>>, mut subscription: Subscription) {
+    while let Some(event) = subscription.next().await {
+        let BusEvent::Invalidated(said) = event else {
+            continue;
+        };
+        let (who, at) = match (said.cause, said.scope) {
+            (Cause::LoggedOut, Scope::PrincipalAt { who, server }) => (who, Some(server)),
+            (Cause::LoggedOut, Scope::Principal { who }) => (who, None),
+            _ => continue,
+        };
+        for member in members.iter().filter_map(Weak::upgrade) {
+            if at.as_ref().is_none_or(|at| at == member.id()) {
+                let whom = |principal: &Principal| who.names(principal);
+                member.provider().logged_out_elsewhere(member.id(), &whom);
             }
         }
     }

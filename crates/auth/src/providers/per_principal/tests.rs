@@ -95,6 +95,48 @@ async fn a_logout_takes_the_stored_token_of_one_user_at_one_server() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_logout_elsewhere_takes_what_is_held_and_nothing_that_is_stored() {
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let (source, kept) = (ScriptedSource::new(), Arc::clone(&store));
+    let replica = || {
+        let (source, kept) = (source.clone(), Arc::clone(&kept));
+        PerPrincipal::new(move |server, principal| {
+            let token = RefreshingToken::new(source.clone());
+            Ok(token.store(Arc::clone(&kept), TokenKey::new(server, principal)))
+        })
+    };
+    let (here, elsewhere) = (replica(), replica());
+    for (server, user) in [("a", "x"), ("b", "x"), ("a", "y")] {
+        let token = ask(&elsewhere, server, user).await;
+        assert_eq!(ask(&here, server, user).await, token);
+    }
+    let (a, x) = (ServerId::new("a").unwrap(), Principal::new("x").unwrap());
+    let whom = |principal: &Principal| *principal == x;
+    elsewhere
+        .logged_out(CredentialRequest::new(&a, &x))
+        .await
+        .unwrap();
+    // Until it is told, a replica has what it holds.
+    assert_eq!(ask(&here, "a", "x").await, "Bearer test-token-1");
+    here.logged_out_elsewhere(&a, &whom);
+    assert_eq!(here.len(), 2);
+    assert_eq!(ask(&here, "a", "x").await, "Bearer test-token-4");
+    assert_eq!(ask(&here, "a", "y").await, "Bearer test-token-3");
+    // Told too late, after another login: that one counts.
+    here.logged_out_elsewhere(&a, &whom);
+    assert_eq!(ask(&here, "a", "x").await, "Bearer test-token-4");
+    // A provider that somebody has in hand is told as well.
+    let key = TokenKey::new(a.clone(), x.clone());
+    let single = RefreshingToken::new(source.clone()).store(Arc::clone(&store), key);
+    let request = CredentialRequest::new(&a, &x);
+    single.credentials(request).await.unwrap();
+    single.logged_out_elsewhere(&a, &|_| false);
+    assert!(single.credentials(request).now().is_ok());
+    single.logged_out_elsewhere(&a, &whom);
+    assert!(single.credentials(request).now().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_everybody_shares_outlives_a_logout() {
     let store: SharedStore = Arc::new(MemoryStore::new());
     let key = TokenKey::new(ServerId::new("s").unwrap(), Principal::local());
