@@ -8,51 +8,23 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use divan::Bencher;
+use mcp_core::testing::FakeServer;
 use mcp_toolkit::McpToolkit;
 use mcp_toolkit::auth::{PerPrincipal, Principal, RefreshingToken, Token, TokenContext};
-use mcp_toolkit::core::{
-    BoxFuture, CallContext, Error, ServerId, ServerInfo, ToolCall, ToolDefinition, ToolListing,
-    ToolOutput, ToolServer, Transport,
-};
+use mcp_toolkit::core::{ServerId, ToolServer};
 use serde_json::json;
 
 fn main() {
     divan::main();
 }
 
-#[derive(Debug)]
-struct Fifty(ServerId);
-
-impl ToolServer for Fifty {
-    fn id(&self) -> &ServerId {
-        &self.0
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async {
-            let mut listing = ToolListing::new(ServerInfo::default());
-            for n in 0..50 {
-                let tool = ToolDefinition::from_parts(&format!("t{n}"), "", &json!({})).unwrap();
-                listing.tools.push(Arc::new(tool));
-            }
-            Ok(listing)
-        })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok("ok".into()) })
-    }
+/// With fifty tools.
+fn fifty(id: &str) -> Arc<dyn ToolServer> {
+    let tools = (0..50).map(|n| format!("t{n}"));
+    let server = tools.fold(FakeServer::new(id), |server, name| {
+        server.tool(&name, &json!({}))
+    });
+    Arc::new(server)
 }
 
 fn at_once<T>(future: impl Future<Output = T>) -> T {
@@ -76,9 +48,8 @@ fn tokens() -> PerPrincipal {
 fn toolkit(servers: usize) -> McpToolkit {
     let mut builder = McpToolkit::builder();
     for n in 0..servers {
-        let id = ServerId::new(format!("s{n}")).unwrap();
-        let server: Arc<dyn ToolServer> = Arc::new(Fifty(id.clone()));
-        builder = builder.server(&id, server).credentials(&id, tokens());
+        let id = format!("s{n}");
+        builder = builder.server(&*id, fifty(&id)).credentials(&*id, tokens());
     }
     builder.build().unwrap()
 }

@@ -6,67 +6,23 @@
 
 use std::sync::Arc;
 
+use mcp_core::testing::FakeServer;
 use mcp_toolkit::McpToolkit;
 use mcp_toolkit::auth::{
     CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
 };
 use mcp_toolkit::cache::ToolCache;
-use mcp_toolkit::core::{
-    BoxFuture, CallContext, Error, ServerId, ServerInfo, ToolCall, ToolDefinition, ToolListing,
-    ToolOutput, ToolServer, Transport,
-};
+use mcp_toolkit::core::ToolServer;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 /// Sends everybody the same fifty tools, in memory of their own each time.
-#[derive(Debug)]
-struct Fifty {
-    id: ServerId,
-    texts: Vec<String>,
-}
-
-impl Fifty {
-    fn new() -> Self {
-        let schema = json!({ "type": "object", "description": "x".repeat(600) });
-        let text =
-            |n: usize| json!({ "name": format!("tool_{n}"), "inputSchema": schema }).to_string();
-        Self {
-            id: ServerId::new("s").unwrap(),
-            texts: (0..50).map(text).collect(),
-        }
-    }
-}
-
-impl ToolServer for Fifty {
-    fn id(&self) -> &ServerId {
-        &self.id
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async {
-            let mut listing = ToolListing::new(ServerInfo::default());
-            for text in &self.texts {
-                let tool = ToolDefinition::parse(text).unwrap();
-                listing.tools.push(Arc::new(tool));
-            }
-            Ok(listing)
-        })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok("ok".into()) })
-    }
+fn fifty() -> FakeServer {
+    let schema = json!({ "type": "object", "description": "x".repeat(600) });
+    let tools = (0..50).map(|n| format!("tool_{n}"));
+    tools.fold(FakeServer::new("s"), |server, name| {
+        server.tool(&name, &schema)
+    })
 }
 
 /// Makes each token anew, so that none is part of the figures.
@@ -84,7 +40,7 @@ impl CredentialProvider for Made {
 }
 
 fn toolkit(capacity: u64) -> McpToolkit {
-    let server: Arc<dyn ToolServer> = Arc::new(Fifty::new());
+    let server: Arc<dyn ToolServer> = Arc::new(fifty());
     McpToolkit::builder()
         .server("s", server)
         .credentials("s", Made)
@@ -153,7 +109,7 @@ fn a_hundred_thousand_users() {
 #[test]
 #[ignore = "takes minutes; see above"]
 fn a_million_users_seen_once() {
-    let server: Arc<dyn ToolServer> = Arc::new(Fifty::new());
+    let server: Arc<dyn ToolServer> = Arc::new(fifty());
     let toolkit = McpToolkit::builder()
         .server("s", server)
         .credentials("s", Made)
