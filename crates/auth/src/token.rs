@@ -218,3 +218,24 @@ pub struct TokenContext {
     /// Scopes that a challenge asked for beyond those the token before has.
     pub scopes: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_token_that_is_kept_keeps_its_end() {
+        let end = UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+        let first = Token::new("test-one")
+            .with_refresh_token("test-refresh")
+            .with_refresh_end(end);
+        assert_eq!(first.refresh_end(), Some(end));
+        let kept = Token::new("test-two").keeping_refresh_of(Some(first.clone()));
+        assert_eq!(kept.refresh_end(), Some(end));
+        // Another refresh token has an end of its own.
+        let next = Token::new("test-three").with_refresh_token("test-next");
+        assert_eq!(next.keeping_refresh_of(Some(first)).refresh_end(), None);
+        let odd = Token::new("test").with_extra(REFRESH_END, "canary");
+        assert_eq!(odd.refresh_end(), None);
+    }
+}

@@ -1,6 +1,7 @@
 //! Consent that is begun on one replica and completed on another, with everything between them in
 //! Redis.
 
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"

@@ -103,7 +103,7 @@ impl Line {
             };
             match self.dialer.dial().await {
                 Ok(link) => {
-                    tracing::debug!(failures, "redis_connected");
+                    tracing::info!(failures, "redis_connected");
                     let live = Arc::new(Live {
                         link,
                         broken: AtomicBool::new(false),
@@ -113,7 +113,11 @@ impl Line {
                     Ok(live)
                 }
                 Err(error) => {
-                    tracing::warn!(failures, kind = ?error.kind(), %error, "redis_unreachable");
+                    if failures == 0 {
+                        tracing::warn!(kind = ?error.kind(), %error, "redis_unreachable");
+                    } else {
+                        tracing::debug!(failures, kind = ?error.kind(), "redis_unreachable");
+                    }
                     let told = error.again();
                     *trouble = Some(Trouble {
                         error,

@@ -166,9 +166,9 @@ async fn waiting_for_another_replica_asks_redis_a_few_times_only() {
 /// Tells this binary, started by itself, where to work.
 const REDIS: &str = "MCP_REDIS_TEST_URL";
 const ISSUER: &str = "MCP_REDIS_TEST_ISSUER";
-const KILLS: u32 = 24;
+const KILLS: u32 = 40;
 const WORKERS: usize = 4;
-const LIFE: Duration = Duration::from_millis(120);
+const LIFE: Duration = Duration::from_millis(60);
 
 /// An issuer whose refresh tokens work once, in this process, for workers in others. It gives the
 /// same answer again to the last refresh token until the next is used, as issuers do for clients that
@@ -223,9 +223,9 @@ async fn holders_that_are_killed_at_any_moment_lose_no_login() {
                     let mut lines = BufReader::new(from).lines();
                     while let Ok(Some(line)) = lines.next_line().await {
                         // Long enough for a kill to fall into it.
-                        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
+                        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..40))).await;
                         let answer = issuer.lock().unwrap().hear(&line);
-                        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
+                        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..40))).await;
                         let _killed = to.write_all(format!("{answer}\n").as_bytes()).await;
                     }
                 });
@@ -238,7 +238,7 @@ async fn holders_that_are_killed_at_any_moment_lose_no_login() {
         // Somebody gets on, then somebody dies at a moment that nobody chose.
         let before = count();
         wait_for(async || count() > before).await;
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..150))).await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..100))).await;
         let unlucky = fastrand::usize(0..WORKERS);
         workers[unlucky] = start(&server, port);
     }

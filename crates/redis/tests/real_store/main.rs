@@ -1,5 +1,6 @@
 //! Tokens and leases on a real Redis: the rules of every store, and what only a server can do to one.
 
+#![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"

@@ -9,7 +9,7 @@ use super::*;
 
 const REPLICAS: usize = 8;
 const USERS: usize = 3;
-const STEPS: usize = 150;
+const STEPS: usize = 300;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_replicas_do_no_refresh_token_is_used_twice_and_no_login_is_lost() {
