@@ -166,8 +166,12 @@ pub(crate) struct CommonArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Where logins are kept [default: what `MCPT_TOKEN_STORE` says, then mcpt in
-    /// the data folder].
-    #[arg(long, value_name = "file:DIR|keyring|memory")]
+    /// the data folder]. Redis needs `MCPT_TOKEN_KEY`, and has its password from
+    /// `MCPT_REDIS_PASSWORD`.
+    #[arg(
+        long,
+        value_name = "file:DIR|keyring|memory|redis://[USER@]HOST[:PORT][/DB]"
+    )]
     pub(crate) token_store: Option<TokenPlace>,
 }
 

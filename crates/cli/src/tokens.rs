@@ -1,5 +1,8 @@
 //! Where logins are kept between runs.
 
+#[cfg(feature = "redis")]
+mod redis;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,6 +13,8 @@ use mcp_core::Error;
 /// The variable that says where, in place of `--token-store`.
 const VARIABLE: &str = "MCPT_TOKEN_STORE";
 
+const UNKNOWN: &str = "not `file:DIR`, `keyring`, `memory` or `redis://HOST`";
+
 /// Where logins are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum TokenPlace {
@@ -19,18 +24,25 @@ pub(crate) enum TokenPlace {
     Keyring,
     /// Nowhere: they end with the process.
     Memory,
+    /// In Redis or Valkey, sealed, for other machines as well.
+    #[cfg(feature = "redis")]
+    Redis(redis::Address),
 }
 
 impl FromStr for TokenPlace {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        #[cfg(feature = "redis")]
+        if let Some(address) = redis::Address::of(text) {
+            return Ok(Self::Redis(address));
+        }
         match text {
             "memory" => Ok(Self::Memory),
             "keyring" => Ok(Self::Keyring),
             _ => match text.strip_prefix("file:") {
                 Some(folder) if !folder.is_empty() => Ok(Self::File(folder.into())),
-                _ => Err("not `file:DIR`, `keyring` or `memory`"),
+                _ => Err(UNKNOWN),
             },
         }
     }
@@ -66,14 +78,18 @@ impl TokenPlace {
             Self::Memory => Ok(Arc::new(MemoryStore::new())),
             Self::File(folder) => files(folder),
             Self::Keyring => keyring().await,
+            #[cfg(feature = "redis")]
+            Self::Redis(address) => address.open().await,
         }
     }
 
-    /// Whether anything can be kept there already. Asks no keyring.
+    /// Whether anything can be kept there already. Asks neither keyring nor Redis.
     pub(crate) fn is_there(&self) -> bool {
         match self {
             Self::File(folder) => folder.is_dir(),
             Self::Keyring => true,
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => true,
             Self::Memory => false,
         }
     }
@@ -142,7 +158,12 @@ mod tests {
         assert_eq!("memory".parse(), Ok(TokenPlace::Memory));
         assert_eq!("keyring".parse(), Ok(TokenPlace::Keyring));
         assert_eq!("file:/x".parse(), Ok(TokenPlace::File("/x".into())));
-        for wrong in ["", "file:", "File:/x", "disk", "/x"] {
+        #[cfg(feature = "redis")]
+        for redis in ["redis://h", "rediss://u@h:1/2", "redis-sentinel://h/main"] {
+            let place: TokenPlace = redis.parse().unwrap();
+            assert!(matches!(place, TokenPlace::Redis(_)), "{redis}");
+        }
+        for wrong in ["", "file:", "File:/x", "disk", "/x", "http://h"] {
             assert!(wrong.parse::<TokenPlace>().is_err(), "{wrong}");
         }
     }

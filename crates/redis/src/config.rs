@@ -154,6 +154,13 @@ impl RedisConfig {
         self
     }
 
+    /// Whether the password stands in the settings themselves, as in an address, rather than behind a
+    /// reference.
+    pub fn has_literal_password(&self) -> bool {
+        let password = self.login.password.as_ref();
+        password.is_some_and(SecretRef::is_literal)
+    }
+
     /// What the name of every key and channel begins with: programs with the same prefix share
     /// everything, others nothing. Default `mcp`.
     ///
