@@ -9,6 +9,7 @@
 //! ```
 //!
 //! `platform` sets up the toolkit, `service` is the HTTP in front of it, `tenants` plays.
+#![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "an example tells what happens")]
 
 mod platform;

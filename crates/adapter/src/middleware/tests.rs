@@ -67,7 +67,8 @@ where
 }
 
 fn tool_of(server: &Arc<mcp_core::testing::FakeServer>, stack: &MiddlewareStack) -> AgentTool {
-    let server_dyn: Arc<dyn mcp_core::ToolServer> = Arc::<mcp_core::testing::FakeServer>::clone(server);
+    let server_dyn: Arc<dyn mcp_core::ToolServer> =
+        Arc::<mcp_core::testing::FakeServer>::clone(server);
     let builder = ToolSet::builder(server_dyn).middleware_stack(stack);
     let set = builder.build(server.listing()).unwrap();
     set.iter().next().unwrap()
