@@ -107,7 +107,11 @@ impl Panel<'_> {
 
     /// Bars from 0 where they are alike, as powers of ten where they are not.
     fn draw(&self, top: f64, svg: &mut String) {
-        let largest = self.bars.iter().map(|bar| bar.value).fold(1.0, f64::max);
+        let end = |bar: &Bar<'_>| {
+            bar.around
+                .map_or(bar.value, |(_, upper)| upper.max(bar.value))
+        };
+        let largest = self.bars.iter().map(end).fold(1.0, f64::max);
         let smallest = self.bars.iter().map(|bar| bar.value).fold(1.0, f64::min);
         let powers = largest > 20.0;
         let low = if powers {
