@@ -144,6 +144,39 @@ async fn a_stream_that_dies_in_a_call_leaves_its_outcome_unknown_and_is_opened_a
 }
 
 #[tokio::test]
+async fn a_list_that_ends_with_its_stream_is_asked_for_once_more() {
+    let (streams, lists) = (Streams::default(), Arc::new(AtomicUsize::new(0)));
+    let counts = Arc::clone(&lists);
+    let server = FaultServer::start(move |request, mut wire| {
+        let (streams, lists) = (streams.clone(), Arc::clone(&lists));
+        async move {
+            if request.method == "GET" {
+                return streams.open(wire).await;
+            }
+            let is_list = request.rpc_method() == "tools/list";
+            if is_list && lists.fetch_add(1, Ordering::SeqCst) != 1 {
+                wire.respond(202, &[], "").await;
+                let stream = request.path.rsplit('=').next().unwrap().parse().unwrap();
+                streams.send(stream, "end".to_owned());
+                return Some(wire);
+            }
+            streams.answer(&request, &mut wire).await.then_some(wire)
+        }
+    })
+    .await;
+    let client = HttpServer::builder(server.url())
+        .transport(TransportChoice::Sse)
+        .build()
+        .unwrap();
+    let listing = client.list_tools(&context("alice")).await.unwrap();
+    assert_eq!(listing.tools.len(), 1);
+    assert_eq!(counts.load(Ordering::SeqCst), 2);
+    // Not for ever.
+    client.list_tools(&context("bob")).await.unwrap_err();
+    assert_eq!(counts.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
 async fn a_post_that_is_never_answered_ends_with_the_deadline() {
     let streams = Streams::default();
     let server = FaultServer::start(move |request, mut wire| {

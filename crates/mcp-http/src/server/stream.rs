@@ -37,9 +37,23 @@ pub(crate) struct Stream {
     _tasks: JoinSet<()>,
 }
 
+impl Stream {
+    /// Whether what failed like this is to be asked over another stream.
+    fn is_lost(&self, error: &Error, is_repeatable: bool) -> bool {
+        match error.kind() {
+            ErrorKind::SessionLost => true,
+            // What broke a bound would break it again.
+            ErrorKind::Protocol | ErrorKind::Connect => {
+                is_repeatable && self.duplex.closed().is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Inner {
     /// Asks over the principal's stream. A request that met no session is asked once more over a
-    /// new one: it has not run.
+    /// new one: it has not run. So is one that may run twice, when the stream ended under it.
     pub(crate) async fn over_stream<T>(
         &self,
         rpc: &Rpc<'_>,
@@ -67,7 +81,7 @@ impl Inner {
                     .and_then(|result| take.take(&result)),
             };
             match asked {
-                Err(error) if lost.is_none() && error.kind() == ErrorKind::SessionLost => {
+                Err(error) if lost.is_none() && stream.is_lost(&error, rpc.is_repeatable()) => {
                     lost = Some(stream);
                 }
                 outcome => return Ok(outcome?),
@@ -83,7 +97,7 @@ impl Inner {
         loop {
             let stream = self.stream(context, lost.as_ref()).await?;
             match stream.duplex.list_tools(context).await {
-                Err(error) if lost.is_none() && error.kind() == ErrorKind::SessionLost => {
+                Err(error) if lost.is_none() && stream.is_lost(&error, true) => {
                     lost = Some(stream);
                 }
                 outcome => return Ok(outcome?),
