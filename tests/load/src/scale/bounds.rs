@@ -31,11 +31,18 @@ fn at_least(what: &'static str, measured: f64, limit: f64) -> Judged {
 
 /// Fewer principals than this are outweighed by what belongs to nobody.
 const MANY: u64 = 1_000;
+/// More than this are not all held together as well as server by server, which costs the others
+/// half as much again.
+const MOST: u64 = 20_000;
 
 pub(super) fn judged(report: &Report) -> Vec<Judged> {
     let (crowd, refreshes, children) = (&report.crowd, &report.refreshes, &report.children);
     let many = || report.principals.iter().filter(|it| it.principals >= MANY);
-    let held = many().map(|it| it.held as f64 / it.principals as f64);
+    let held = |from: u64| {
+        let each = many().filter(|it| it.principals >= from);
+        let each = each.map(|it| it.held as f64 / it.principals as f64);
+        each.fold(0.0, f64::max)
+    };
     let (few, most) = (many().next(), report.principals.last());
     let growth = |of: fn(&super::principals::Principals) -> f64| match (few, most) {
         (Some(few), Some(most)) => of(most) / of(few),
@@ -46,8 +53,13 @@ pub(super) fn judged(report: &Report) -> Vec<Judged> {
     vec![
         at_most(
             "bytes held for each of 1,000 principals or more",
-            held.fold(0.0, f64::max),
-            1023.0,
+            held(MANY),
+            2_047.0,
+        ),
+        at_most(
+            "bytes held for each of 20,000 principals or more",
+            held(MOST),
+            1_023.0,
         ),
         at_most(
             "bytes for each, most principals over 1,000",

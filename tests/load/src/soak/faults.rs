@@ -7,6 +7,8 @@ use std::time::Duration;
 use mcp_toolkit::auth::time::Instant;
 use mcp_toolkit::core::ErrorKind;
 
+use super::world::OLD;
+
 /// A child that ended too often is left alone for five minutes; nothing else has consequences for
 /// longer.
 const REMEMBERED: Duration = Duration::from_secs(360);
@@ -40,19 +42,26 @@ pub(super) enum Fault {
 
 impl Fault {
     /// The kinds of errors that it may come to.
-    fn explains(self, kind: ErrorKind) -> bool {
+    fn explains(self, kind: ErrorKind, server: &str) -> bool {
         use ErrorKind as Kind;
+        // Whoever comes to a stream that is gone is told 404.
+        let no_stream = server == OLD && kind == Kind::HttpStatus;
         match self {
+            Self::Reset | Self::Restart if no_stream => true,
             Self::Reset | Self::Cut => {
                 matches!(kind, Kind::Connect | Kind::OutcomeUnknown | Kind::Protocol)
             }
             Self::Status => matches!(kind, Kind::HttpStatus),
-            Self::Garbage => matches!(kind, Kind::Protocol),
+            Self::Garbage => matches!(kind, Kind::Protocol | Kind::OutcomeUnknown),
             Self::Refused => matches!(kind, Kind::Unauthorized | Kind::NeedsAuthorization),
             Self::Forbidden => matches!(kind, Kind::Forbidden),
             Self::Restart => matches!(
                 kind,
-                Kind::Connect | Kind::OutcomeUnknown | Kind::SessionLost | Kind::Timeout
+                Kind::Connect
+                    | Kind::OutcomeUnknown
+                    | Kind::Protocol
+                    | Kind::SessionLost
+                    | Kind::Timeout
             ),
             Self::Forgot => matches!(kind, Kind::SessionLost),
             Self::NoToken => matches!(kind, Kind::CredentialUnavailable | Kind::Unauthorized),
@@ -161,7 +170,7 @@ impl Faults {
             done.server == server
                 && done.until.is_none_or(|until| until >= since)
                 && done.user.as_deref().is_none_or(|it| it == user)
-                && done.fault.explains(kind)
+                && done.fault.explains(kind, server)
         })
     }
 

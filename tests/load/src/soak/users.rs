@@ -1,6 +1,6 @@
 //! What users do, at random, and what must come of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,10 @@ const NOTICING: Duration = Duration::from_millis(500);
 /// A source of tokens that fails is left alone for so long.
 const LEFT_ALONE: Duration = Duration::from_secs(20);
 
+/// Credentials that change bring back what was kept for the next ones; for as long as the cache keeps
+/// anything, and a load takes.
+const STALE: Duration = Duration::from_secs(30);
+
 /// Beyond its deadline a call may take what the machine needs to notice that.
 const SLACK: Duration = Duration::from_millis(1_500);
 
@@ -41,8 +45,8 @@ pub(super) struct Users {
     pub(super) world: Arc<World>,
     pub(super) ledger: Ledger,
     nonces: AtomicU64,
-    /// The newest tools that a user was shown by a server.
-    seen: Mutex<HashMap<(&'static str, String), u64>>,
+    /// When a user was shown newer tools by a server, and how new.
+    seen: Mutex<HashMap<(&'static str, String), VecDeque<(Instant, u64)>>>,
     logins: HashMap<String, tokio::sync::Mutex<()>>,
 }
 
@@ -340,17 +344,28 @@ impl Users {
             self.world.violation(what);
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = seen.entry((server, user.to_owned())).or_default();
-        *newest = version.max(*newest);
+        let seen = seen.entry((server, user.to_owned())).or_default();
+        if seen.back().is_none_or(|(_, newest)| *newest < version) {
+            seen.push_back((Instant::now(), version));
+        }
     }
 
-    /// The newest tools of each server that the user has seen.
+    /// The newest tools of each server that the user has seen so long ago that nothing older may be
+    /// kept any more.
     fn known(&self, user: &str) -> HashMap<&'static str, u64> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter()
-            .filter(|((_, known), _)| known == user)
-            .map(|((server, _), version)| (*server, *version))
-            .collect()
+        let now = Instant::now();
+        let mut known = HashMap::new();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((server, _), seen) in seen.iter_mut().filter(|((_, it), _)| it == user) {
+            let is_over = |at: Option<&(Instant, u64)>| at.is_some_and(|at| now - at.0 > STALE);
+            while is_over(seen.get(1)) {
+                seen.pop_front();
+            }
+            if let Some((_, version)) = seen.front().filter(|first| is_over(Some(first))) {
+                known.insert(*server, *version);
+            }
+        }
+        known
     }
 
     fn explained(&self, kind: ErrorKind, server: &str, user: &str, since: Instant) -> bool {
