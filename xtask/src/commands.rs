@@ -82,7 +82,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "features",
         about: "check that the published crates build with every set of features",
-        more: "Uses cargo-hack, and installs it where it is missing.",
+        more: "Uses cargo-hack, and installs it where it is missing. Five to ten minutes on two cores: `ci` \
+               leaves it out.",
         options: &[
             Flag("--each", "each feature alone, none and all; quicker"),
             Flag("--depth <n>", "sets of up to so many features; default 2"),
@@ -141,7 +142,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     step(
         "loom",
         "every interleaving of the refresh of a token, in a model",
-        "",
+        "A release build of its own, below target/loom: a minute or two.",
         loom::run,
     ),
     Command {
