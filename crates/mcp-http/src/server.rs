@@ -1,6 +1,7 @@
 //! A server over HTTP, in whatever dialect it speaks.
 
 mod answer;
+mod batch;
 mod builder;
 mod close_all;
 mod era;
@@ -10,6 +11,7 @@ pub(crate) mod headers;
 mod incoming;
 mod listen;
 mod listing;
+mod questions;
 mod retry_after;
 mod rpc;
 mod sent;

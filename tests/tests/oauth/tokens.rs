@@ -184,6 +184,35 @@ async fn a_logout_deletes_whatever_the_server_says() {
 }
 
 #[tokio::test]
+async fn a_logout_in_another_process_ends_what_is_held_here() {
+    let server = AuthServer::start().await;
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let process = || oauth(&server).store(Arc::clone(&store));
+    let (here, elsewhere) = (process().build(), process().handler(Yes).build());
+    let bob = Principal::new("bob").unwrap();
+    for user in [&alice(), &bob] {
+        call(&resource(&server, &elsewhere), user).await.unwrap();
+        call(&resource(&server, &here), user).await.unwrap();
+    }
+    elsewhere.logout(&alice()).await.unwrap();
+    let (id, user) = (id(), alice());
+    let held = async || {
+        let request = CredentialRequest::new(&id, &user);
+        let held = here.credentials(request).await.unwrap();
+        !held.is_anonymous()
+    };
+    assert!(held().await);
+    here.logged_out_elsewhere(&id, &|whose| *whose == user);
+    assert!(!held().await);
+    let his = CredentialRequest::new(&id, &bob);
+    assert!(here.credentials(his).now().is_ok());
+    // A login there is one here.
+    call(&resource(&server, &elsewhere), &user).await.unwrap();
+    call(&resource(&server, &here), &user).await.unwrap();
+    assert!(held().await);
+}
+
+#[tokio::test]
 async fn tokens_go_to_no_other_server() {
     let server = AuthServer::start().await;
     let oauth = oauth(&server).handler(Yes).build();
@@ -193,4 +222,65 @@ async fn tokens_go_to_no_other_server() {
     let request = CredentialRequest::new(&id, &user).http(&post, &elsewhere);
     let error = oauth.credentials(request).await.unwrap_err();
     assert!(matches!(error.kind(), CredentialErrorKind::Misconfigured));
+}
+
+#[tokio::test]
+async fn what_is_sent_is_what_the_specification_demands() {
+    let server = AuthServer::start().await;
+    let oauth = oauth(&server).handler(Yes).build();
+    let resource = resource(&server, &oauth);
+    call(&resource, &alice()).await.unwrap();
+    server.end_access();
+    call(&resource, &alice()).await.unwrap();
+    let seen = server.seen();
+    let of = |path: &str| {
+        let mut those = seen
+            .iter()
+            .filter(|it| it.path.split('?').next() == Some(path));
+        those.next().unwrap()
+    };
+
+    let registered = of("/register").json();
+    // A redirect URL of loopback is that of a native program.
+    assert_eq!(registered["application_type"], "native");
+    assert_eq!(registered["redirect_uris"], json!([REDIRECT]));
+    assert_eq!(
+        registered["grant_types"],
+        json!(["authorization_code", "refresh_token"])
+    );
+
+    let asked = url::Url::parse(&format!("http://x{}", of("/authorize").path)).unwrap();
+    let asked: std::collections::BTreeMap<_, _> = asked.query_pairs().into_owned().collect();
+    assert_eq!(asked["response_type"], "code");
+    assert_eq!(asked["code_challenge_method"], "S256");
+    assert_eq!(asked["code_challenge"].len(), 43);
+    assert_eq!(asked["redirect_uri"], REDIRECT);
+    assert_eq!(asked["resource"], server.url());
+    assert_eq!(asked["scope"], "tools:read");
+    assert!(asked["state"].len() >= 22);
+
+    let forms = server.forms("/token");
+    assert_eq!(forms.len(), 2);
+    let (code, refresh) = (&forms[0], &forms[1]);
+    assert_eq!(code["grant_type"], "authorization_code");
+    assert!((43..=128).contains(&code["code_verifier"].len()));
+    assert_eq!(code["redirect_uri"], REDIRECT);
+    assert_eq!(refresh["grant_type"], "refresh_token");
+    for form in &forms {
+        assert_eq!(form["resource"], server.url());
+        assert!(!form["client_id"].is_empty());
+    }
+    // The scopes of a refresh are those that were granted (RFC 6749, section 6).
+    assert!(!refresh.contains_key("scope"));
+    // No token is ever in a URL, and none goes where it was not issued for.
+    for request in &seen {
+        assert!(!request.path.contains("test-access"), "{}", request.path);
+        assert!(!request.path.contains("test-refresh"), "{}", request.path);
+        let shown = request.header("authorization");
+        assert!(
+            request.path == "/mcp" || shown.is_none(),
+            "{}",
+            request.path
+        );
+    }
 }

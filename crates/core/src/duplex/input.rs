@@ -200,6 +200,14 @@ fn encoded(message: Result<Vec<u8>, Error>) -> Asked {
 }
 
 impl OpenRequest {
+    /// What to send where it is not put to the handler: too much is open already.
+    ///
+    /// # Errors
+    /// None that input can cause.
+    pub fn refusal(&self) -> Result<Vec<u8>, Error> {
+        refuse(&self.id, "too many requests at once")
+    }
+
     /// The answer to send. Why a handler did not answer is for this side to know.
     ///
     /// # Errors

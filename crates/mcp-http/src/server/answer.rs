@@ -11,9 +11,11 @@ use mcp_core::{CallContext, Error, ErrorKind};
 use serde_json::value::RawValue;
 
 use super::Inner;
+use super::batch::Messages;
 use super::exchange::{Answered, Exchange};
 use super::fault::{Fault, Refusal};
 use super::headers;
+use super::questions::Questions;
 use super::retry_after;
 use super::rpc::Rpc;
 use super::sent::Sent;
@@ -152,6 +154,7 @@ impl Inner {
             match self.step(reading, message, sent, take)? {
                 Step::Answer(reply) => return Ok(reply),
                 Step::Next => {}
+                Step::Ask(request) => Box::pin(self.answer_question(reading, request)).await,
                 step => Box::pin(self.respond(reading, step)).await?,
             }
         }
@@ -165,11 +168,12 @@ impl Inner {
         take: &mut impl Take<T>,
     ) -> Result<Reply<T>, Fault> {
         let mut decoder = SseDecoder::new(self.limits.message_bytes);
+        let mut questions = Questions::default();
         let mut messages = 0;
         let mut resumes = 0;
         loop {
             let ended = loop {
-                let chunk = match answered.response.chunk().await {
+                let chunk = match questions.beside(answered.response.chunk()).await {
                     Ok(Some(chunk)) => chunk,
                     Ok(None) if decoder.is_amid_event() => {
                         break Error::protocol("the stream ended in the middle of an event");
@@ -187,17 +191,22 @@ impl Inner {
                         continue;
                     }
                     if let Some(done) = take.take_whole(decoder.data(), reading.id) {
+                        questions.finish().await;
                         self.drain(answered.response).await;
                         return Ok(Reply::Done(done?));
                     }
                     for message in reading.messages(decoder.data())? {
                         match self.step(reading, message, &answered.sent, take)? {
                             Step::Answer(reply) => {
+                                questions.finish().await;
                                 self.drain(answered.response).await;
                                 return Ok(reply);
                             }
                             Step::Next => {}
-                            step => self.respond(reading, step).await?,
+                            Step::Ask(request) if !questions.are_too_many() => {
+                                questions.answer(self.answer_question(reading, request));
+                            }
+                            step => questions.beside(self.respond(reading, step)).await?,
                         }
                     }
                 }
@@ -207,8 +216,10 @@ impl Inner {
             let Some((session, last_id)) = resumable.filter(|_| resumes <= MAX_RESUMES) else {
                 return Err(reading.lost(ended).into());
             };
-            tokio::time::sleep(decoder.retry().unwrap_or(RESUME_AFTER)).await;
-            answered = match self.resume(reading, session, last_id).await {
+            let pause = decoder.retry().unwrap_or(RESUME_AFTER);
+            questions.beside(tokio::time::sleep(pause)).await;
+            let resuming = self.resume(reading, session, last_id);
+            answered = match questions.beside(resuming).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::debug!(%error, "a stream cannot be resumed");
@@ -332,13 +343,10 @@ impl Reading<'_> {
 
     /// The messages of a body or an event: one, or a batch of them (2025-03-26, basic).
     fn messages<'m>(&self, text: &'m [u8]) -> Result<Messages<'m>, Error> {
-        let text = text.trim_ascii();
-        if text.first() != Some(&b'[') || self.session.is_none() {
-            return Ok(Messages::One(Some(text)));
+        if self.session.is_none() {
+            return Ok(Messages::one(text));
         }
-        let batch: Vec<&RawValue> = serde_json::from_slice(text)
-            .map_err(|error| Error::protocol_because("a batch is malformed", error))?;
-        Ok(Messages::Batch(batch.into_iter()))
+        Messages::of(text)
     }
 
     /// The answer is lost: a call may have run, and the caller has to know.
@@ -357,23 +365,6 @@ impl Reading<'_> {
             .and_then(|source| source.downcast_ref::<Malformed>())
             .is_some_and(Malformed::is_cut_off);
         if cut_off { self.lost(error) } else { error }
-    }
-}
-
-enum Messages<'m> {
-    One(Option<&'m [u8]>),
-    Batch(std::vec::IntoIter<&'m RawValue>),
-}
-
-impl<'m> Iterator for Messages<'m> {
-    type Item = Result<Message<'m>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let text = match self {
-            Self::One(text) => text.take()?,
-            Self::Batch(batch) => batch.next()?.get().as_bytes(),
-        };
-        Some(Message::parse(text))
     }
 }
 

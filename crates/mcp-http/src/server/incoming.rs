@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{Method, header};
-use mcp_core::duplex::{Asked, Offer};
+use mcp_core::duplex::{Asked, Offer, OpenRequest};
 use mcp_core::wire::clean;
 use mcp_core::{CallContext, Error, ProgressUpdate};
 use serde::Deserialize;
@@ -103,7 +103,32 @@ impl Inner {
         Offer::new(self.input.as_ref(), &self.capabilities)
     }
 
-    /// Answers the server's request on a POST of its own.
+    /// Lets the handler answer the server's request.
+    pub(super) async fn answer_question(&self, reading: Reading<'_>, request: OpenRequest) {
+        if let Some(session) = reading.session {
+            self.answer_question_in(session, request, reading.context)
+                .await;
+        }
+    }
+
+    /// Lets the handler answer a request of the server's within a session.
+    pub(super) async fn answer_question_in(
+        &self,
+        session: &SessionKey,
+        request: OpenRequest,
+        context: &CallContext,
+    ) {
+        let answer = {
+            let _loan = self.shares.lend(&context.principal);
+            request.answer(context).await
+        };
+        match answer {
+            Ok(body) => self.post_answer(session, body, context).await,
+            Err(error) => tracing::debug!(%error, "a request of the server's is not answered"),
+        }
+    }
+
+    /// Answers the server's request, where that takes no time, on a POST of its own.
     pub(super) async fn respond<T>(
         &self,
         reading: Reading<'_>,
@@ -125,11 +150,13 @@ impl Inner {
         let body = match step {
             Step::Answer(_) | Step::Next => return Ok(()),
             Step::Respond(body) => body,
-            Step::Ask(request) => {
-                let _loan = self.shares.lend(&context.principal);
-                request.answer(context).await?
-            }
+            Step::Ask(request) => request.refusal()?,
         };
+        self.post_answer(session, body, context).await;
+        Ok(())
+    }
+
+    async fn post_answer(&self, session: &SessionKey, body: Vec<u8>, context: &CallContext) {
         let exchange = Exchange {
             body: Bytes::from(body),
             session: Some(session),
@@ -149,7 +176,6 @@ impl Inner {
                 tracing::debug!(%error, "a request of the server's could not be answered");
             }
         }
-        Ok(())
     }
 }
 

@@ -3,17 +3,21 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use mcp_core::auth::Principal;
+use mcp_core::duplex::OpenRequest;
 use mcp_core::wire::Message;
-use mcp_core::{CallContext, Error};
+use mcp_core::{CallContext, Error, Failure};
 use tokio::sync::oneshot;
 
 use super::Inner;
 use super::answer::Step;
+use super::batch::Messages;
 use super::exchange::{Answered, Exchange};
 use super::fault::Fault;
 use super::headers;
+use super::questions::Questions;
+use super::retry_after;
 use super::sent::Sent;
 use super::session::SessionKey;
 use crate::sse::SseDecoder;
@@ -33,6 +37,7 @@ pub(super) async fn listen(
     opened: oneshot::Sender<()>,
 ) {
     let mut first = Some(opened);
+    let mut questions = Questions::default();
     let context = CallContext::new(principal);
     let mut pause = FIRST_PAUSE;
     let mut decoder = SseDecoder::new(limit);
@@ -40,7 +45,8 @@ pub(super) async fn listen(
         let opened = match server.upgrade() {
             Some(server) => {
                 let last_id = decoder.last_id();
-                server.open_listener(&session, last_id, &context).await
+                let opening = server.open_listener(&session, last_id, &context);
+                questions.beside(opening).await
             }
             None => return,
         };
@@ -54,13 +60,13 @@ pub(super) async fn listen(
             Ok(None) => return,
             Err(error) => {
                 tracing::debug!(%error, "a listening stream cannot be opened");
-                tokio::time::sleep(pause).await;
+                questions.beside(tokio::time::sleep(pause)).await;
                 pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                 continue;
             }
         };
         decoder.restart();
-        'stream: while let Ok(Some(chunk)) = answered.response.chunk().await {
+        'stream: while let Ok(Some(chunk)) = questions.beside(answered.response.chunk()).await {
             let Some(server) = server.upgrade() else {
                 return;
             };
@@ -75,12 +81,27 @@ pub(super) async fn listen(
                     }
                 }
                 pause = FIRST_PAUSE;
-                server
-                    .heard(decoder.data(), &session, &answered, &context)
-                    .await;
+                // A text that cannot be read is nobody's answer here.
+                for message in Messages::of(decoder.data()).into_iter().flatten().flatten() {
+                    let step = server.heard(message, &session, &answered);
+                    match step {
+                        Step::Ask(request) if !questions.are_too_many() => {
+                            let (server, session) = (Arc::clone(&server), Arc::clone(&session));
+                            let principal = context.principal.clone();
+                            questions.answer(async move {
+                                server.answer_unasked(&session, request, principal).await;
+                            });
+                        }
+                        step => {
+                            let responding = server.respond_unasked(&session, step, &context);
+                            questions.beside(responding).await;
+                        }
+                    }
+                }
             }
         }
-        tokio::time::sleep(decoder.retry().unwrap_or(pause).max(FIRST_PAUSE)).await;
+        let pause_now = decoder.retry().unwrap_or(pause).max(FIRST_PAUSE);
+        questions.beside(tokio::time::sleep(pause_now)).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }
@@ -110,49 +131,71 @@ impl Inner {
         let answered = context
             .bound(limit, "opening a listening stream", opening)
             .await?;
-        let offered =
-            answered.response.status().is_success() && answered.response.is("text/event-stream");
+        let status = answered.response.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            // For now: that says nothing of what is offered.
+            return Err(Failure::HttpStatus {
+                status: status.as_u16(),
+                detail: String::new(),
+                retry_after: retry_after::of(&answered.response),
+            }
+            .into());
+        }
+        let offered = status.is_success() && answered.response.is("text/event-stream");
         Ok(offered.then_some(answered))
     }
 
-    /// One message that came unasked.
-    async fn heard(
-        &self,
-        data: &[u8],
-        session: &SessionKey,
-        answered: &Answered,
-        context: &CallContext,
-    ) {
-        let step: Step<()> = match Message::parse(data) {
-            Ok(Message::Request { id, method, params }) => {
-                self.asked_in_session(id, &method, params)
+    /// What one message that came unasked leads to.
+    fn heard(&self, message: Message<'_>, session: &SessionKey, answered: &Answered) -> Step<()> {
+        match message {
+            Message::Request { id, method, params } => {
+                return self.asked_in_session(id, &method, params);
             }
-            Ok(Message::Notification { method, params }) => {
-                match &*method {
-                    "notifications/tools/list_changed" => self.tools_changed(),
-                    "notifications/message" => {
-                        let sent = Sent {
-                            credentials: &answered.sent,
-                            session: Some(session),
-                            url: &self.url,
-                        };
-                        self.logged(params, sent);
-                    }
-                    _ => {}
+            Message::Notification { method, params } => match &*method {
+                "notifications/tools/list_changed" => self.tools_changed(),
+                "notifications/message" => {
+                    let sent = Sent {
+                        credentials: &answered.sent,
+                        session: Some(session),
+                        url: &self.url,
+                    };
+                    self.logged(params, sent);
                 }
-                return;
-            }
-            _ => return,
+                _ => {}
+            },
+            _ => {}
+        }
+        Step::Next
+    }
+
+    /// Lets the handler answer what was asked outside of all calls, within the time of one.
+    async fn answer_unasked(
+        &self,
+        session: &SessionKey,
+        request: OpenRequest,
+        principal: Principal,
+    ) {
+        let context = CallContext::new(principal);
+        let answering = async {
+            self.answer_question_in(session, request, &context).await;
+            Ok(())
         };
+        let limit = self.limits.call_timeout;
+        let answered = context.bound(limit, "answering the server", answering);
+        if let Err(error) = answered.await {
+            tracing::debug!(%error, "a request of the server's was not answered");
+        }
+    }
+
+    /// Answers at once what needs nobody.
+    async fn respond_unasked(&self, session: &SessionKey, step: Step<()>, context: &CallContext) {
         let responding = async {
             let responded = self.respond_in(session, step, context).await;
             responded.map_err(Fault::into_error)
         };
         let limit = self.limits.call_timeout;
-        if let Err(error) = context
-            .bound(limit, "answering the server", responding)
-            .await
-        {
+        let responded = context.bound(limit, "answering the server", responding);
+        if let Err(error) = responded.await {
             tracing::debug!(%error, "a request of the server's was not answered");
         }
     }
