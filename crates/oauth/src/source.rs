@@ -120,24 +120,34 @@ impl Source {
     }
 
     /// Writes the account again where the store has lost it, so that other replicas find the token
-    /// that is restored beside it. A refresh does not fail with this.
+    /// that was restored. A refresh does not fail with this.
     async fn stays_known(&self, discovered: &Discovered) {
-        let key = self.state.key.load_full();
-        let key = key
-            .as_ref()
-            .filter(|_| self.core.binds(discovered).is_ok_and(|it| it));
-        let kept = self
-            .core
-            .records
-            .change_account(&self.state.principal, |account| {
-                if account.issuer.is_none() {
-                    account.issuer = Some(self.issuer.to_string());
-                    account.dpop_key = key.map(|key| key.to_text().expose_secret().to_owned());
-                }
-            });
-        if let Err(error) = kept.await {
+        if let Err(error) = self.try_to_stay_known(discovered).await {
             tracing::debug!(server = %self.core.id, %error, "oauth_account_not_kept");
         }
+    }
+
+    async fn try_to_stay_known(&self, discovered: &Discovered) -> Result<(), OAuthError> {
+        let (records, principal) = (&self.core.records, &self.state.principal);
+        if records.account(principal).await?.issuer.is_some() {
+            return Ok(());
+        }
+        let token = records.token_key(principal, &self.issuer);
+        if records.store().load(&token).await?.is_none() {
+            // Logged out elsewhere: nothing of it comes back.
+            return Ok(());
+        }
+        let key = self.state.key.load_full();
+        let key = key.filter(|_| self.core.binds(discovered).unwrap_or_default());
+        let kept = records.change_account(principal, |account| {
+            if account.issuer.is_none() {
+                account.issuer = Some(self.issuer.to_string());
+                account.dpop_key = key
+                    .as_ref()
+                    .map(|key| key.to_text().expose_secret().to_owned());
+            }
+        });
+        kept.await.map(|_| ())
     }
 
     /// What to ask for now.
