@@ -87,6 +87,10 @@ async fn many_principals_share_a_bounded_number_of_connections() {
             false => modern(&server),
         };
         let client = client.limits(limits).build().unwrap();
+        // The dialect is known before the gate is closed.
+        opens.add_permits(1);
+        call_within(&client, &context("first")).await.unwrap();
+        opens.acquire().await.unwrap().forget();
         let mut calls = JoinSet::new();
         for user in 0..40 {
             let client = client.clone();
