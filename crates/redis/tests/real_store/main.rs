@@ -71,6 +71,21 @@ async fn ask(provider: &RefreshingToken) -> Result<Credentials, CredentialError>
         .unwrap()
 }
 
+/// The same for tokens so short that a busy machine may be late with one: asks again then. That
+/// somebody has to log in is no such thing.
+async fn ask_on(provider: &RefreshingToken) -> Credentials {
+    let asking = async {
+        loop {
+            match ask(provider).await {
+                Ok(credentials) => return credentials,
+                Err(error) => assert!(error.is_transient(), "{error:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asking).await.unwrap()
+}
+
 fn text(credentials: &Credentials) -> String {
     let (_, value) = &credentials.headers()[0];
     value.to_str().unwrap().to_owned()
