@@ -16,7 +16,7 @@ use crate::{bench, workspace};
 const CELL: &str = "calls/mcp-http";
 
 /// How many calls.
-const SAMPLED: u32 = 30_000;
+const SAMPLED: u32 = 60_000;
 const COUNTED: u32 = 1_000;
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
@@ -88,7 +88,7 @@ impl Profiled<'_> {
         let (frequency, calls) = ("2500", SAMPLED.to_string());
         cmd!(
             shell,
-            "perf record --quiet -e cpu-clock -F {frequency} --call-graph dwarf,16384 -o {data}
+            "perf record --quiet -e cpu-clock -F {frequency} --call-graph dwarf,32768 -o {data}
              {program} {cell...} {calls}"
         )
         .run()?;
