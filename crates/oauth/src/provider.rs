@@ -50,7 +50,7 @@ pub struct OAuth {
 
 impl OAuth {
     /// Sets up authorization for the server at this URL.
-    pub fn builder(server: mcp_core::ServerId, url: HttpUrl) -> OAuthBuilder {
+    pub fn builder(server: ServerId, url: HttpUrl) -> OAuthBuilder {
         OAuthBuilder::new(server, url)
     }
 

@@ -155,7 +155,7 @@ impl Inner {
                 Step::Answer(reply) => return Ok(reply),
                 Step::Next => {}
                 Step::Ask(request) => Box::pin(self.answer_question(reading, request)).await,
-                step => Box::pin(self.respond(reading, step)).await?,
+                step @ Step::Respond(_) => Box::pin(self.respond(reading, step)).await?,
             }
         }
         Err(Error::protocol("the answer belongs to another request").into())
@@ -206,7 +206,10 @@ impl Inner {
                             Step::Ask(request) if !questions.are_too_many() => {
                                 questions.answer(self.answer_question(reading, request));
                             }
-                            step => questions.beside(self.respond(reading, step)).await?,
+                            step => {
+                                let responding = Box::pin(self.respond(reading, step));
+                                questions.beside(responding).await?;
+                            }
                         }
                     }
                 }
@@ -218,7 +221,7 @@ impl Inner {
             };
             let pause = decoder.retry().unwrap_or(RESUME_AFTER);
             questions.beside(tokio::time::sleep(pause)).await;
-            let resuming = self.resume(reading, session, last_id);
+            let resuming = Box::pin(self.resume(reading, session, last_id));
             answered = match questions.beside(resuming).await {
                 Ok(next) => next,
                 Err(error) => {

@@ -45,7 +45,7 @@ pub(super) async fn listen(
         let opened = match server.upgrade() {
             Some(server) => {
                 let last_id = decoder.last_id();
-                let opening = server.open_listener(&session, last_id, &context);
+                let opening = Box::pin(server.open_listener(&session, last_id, &context));
                 questions.beside(opening).await
             }
             None => return,
@@ -94,6 +94,7 @@ pub(super) async fn listen(
                         }
                         step => {
                             let responding = server.respond_unasked(&session, step, &context);
+                            let responding = Box::pin(responding);
                             questions.beside(responding).await;
                         }
                     }
