@@ -219,6 +219,19 @@ impl Connection {
         });
     }
 
+    /// Waits until it has ended, and tells why.
+    pub(crate) async fn end(&self) -> Error {
+        let mut phase = self.phase.subscribe();
+        match phase
+            .wait_for(|phase| matches!(phase, Phase::Gone { .. }))
+            .await
+            .as_deref()
+        {
+            Ok(Phase::Gone { error, .. }) => error.clone(),
+            _ => Error::protocol("the connection was dropped"),
+        }
+    }
+
     /// How it crashed, if it did.
     pub(crate) fn crash(&self) -> Option<Crash> {
         match &*self.phase.borrow() {

@@ -100,8 +100,12 @@ impl Pool {
         }
         let connection = self.start(slot, principal, &environment).await?;
         let lease = connection.lease();
-        *slot.current() = Some(connection);
-        lease.ok_or_else(|| Error::protocol("a child ended before it began"))
+        *slot.current() = Some(Arc::clone(&connection));
+        match lease {
+            Some(lease) => Ok(lease),
+            // It was quicker than this task: what it said is told all the same.
+            None => Err(connection.end().await),
+        }
     }
 
     /// Ends the principal's child and waits until it is gone.
