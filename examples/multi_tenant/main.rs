@@ -8,11 +8,15 @@
 //! $ curl -H 'Authorization: Bearer test-key-alice' -X POST http://127.0.0.1:8080/call/notes_whoami
 //! ```
 //!
+//! `cargo run --example multi_tenant -- --replicas 3` starts three processes that share logins, rate
+//! limits and what to forget through Redis: at `REDIS_URL`, or one that it starts.
+//!
 //! `platform` sets up the toolkit, `service` is the HTTP in front of it, `tenants` plays.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "an example tells what happens")]
 
 mod platform;
+mod replicas;
 mod service;
 mod tenants;
 
@@ -34,6 +38,20 @@ struct McpServers {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     mcp_examples::print_audit_events();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["--replicas", count] => replicas::play(count.parse()?).await,
+        ["--replica", calendar] => replicas::serve(calendar).await,
+        ["--serve"] => alone(Some("127.0.0.1:0")).await,
+        ["--serve", address] => alone(Some(address)).await,
+        [] => alone(None).await,
+        _ => Err("it takes --serve [ADDRESS] or --replicas COUNT".into()),
+    }
+}
+
+/// One process with everything in it: serves at the address, or plays its tenants.
+async fn alone(address: Option<&str>) -> Result<(), Box<dyn Error>> {
     let hour = Duration::from_secs(3600);
     let servers = McpServers {
         notes: EmbeddedServer::start(hour).await?,
@@ -41,14 +59,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let platform = Platform::new(&servers)?;
 
-    let mut arguments = std::env::args().skip(1);
-    let serve = arguments.next().is_some_and(|it| it == "--serve");
-    let address = arguments.next().unwrap_or("127.0.0.1:0".to_owned());
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address.unwrap_or("127.0.0.1:0")).await?;
     let url = format!("http://{}", listener.local_addr()?);
     println!("serving at {url}");
 
-    if serve {
+    if address.is_some() {
         let interrupted = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
         return Ok(service::serve(listener, platform, interrupted).await?);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{StatusCode, request};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use mcp_toolkit::{Error, ErrorKind, LogoutError, Principal, ServerTools};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use crate::platform::Platform;
+use crate::platform::{CALLBACK, Platform};
 
 /// Serves until it is told to stop: requests under way are answered, sessions ended.
 pub(crate) async fn serve(
@@ -28,6 +28,7 @@ pub(crate) async fn serve(
         .route("/tools", get(tools))
         .route("/call/{tool}", post(call))
         .route("/logout/{server}", post(logout))
+        .route("/callback", get(callback))
         .with_state(platform);
     let serving = axum::serve(listener, router);
     let served = serving.with_graceful_shutdown(stop).await;
@@ -79,6 +80,20 @@ async fn logout(
     Path(server): Path<String>,
 ) -> Result<StatusCode, Problem> {
     platform.toolkit.logout(&principal, &server).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The user is back from consenting, perhaps at another replica than the one that began it.
+async fn callback(
+    State(platform): State<Platform>,
+    Caller(principal): Caller,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, Problem> {
+    let nothing = || Problem(StatusCode::NOT_FOUND, "nobody consents here".to_owned());
+    let consent = platform.consent.ok_or_else(nothing)?;
+    let url = format!("{CALLBACK}?{}", query.unwrap_or_default());
+    let completed = consent.complete_for(&principal, &url).await;
+    completed.map_err(|error| Problem(StatusCode::FORBIDDEN, error.to_string()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 

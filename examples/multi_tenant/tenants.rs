@@ -9,13 +9,10 @@ use serde_json::Value;
 
 use crate::McpServers;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
 pub(crate) async fn play(url: &str, servers: &McpServers) -> Outcome<()> {
-    let service = Service {
-        client: HttpClient::new(),
-        url,
-    };
+    let service = Service::at(url);
     let sent = || servers.notes.seen().len() + servers.rooms.seen().len();
 
     println!("\n== Each tenant sees its own tools and is known by its own name");
@@ -51,29 +48,36 @@ pub(crate) async fn play(url: &str, servers: &McpServers) -> Outcome<()> {
     Ok(())
 }
 
-struct Service<'a> {
+/// The service, as tenants see it.
+pub(crate) struct Service<'a> {
     client: HttpClient,
     url: &'a str,
 }
 
-impl Service<'_> {
-    async fn tools(&self, user: &str) -> Outcome<()> {
+impl<'a> Service<'a> {
+    pub(crate) fn at(url: &'a str) -> Self {
+        let client = HttpClient::new();
+        Self { client, url }
+    }
+
+    /// Gives what the service says of the user's servers.
+    pub(crate) async fn tools(&self, user: &str) -> Outcome<Value> {
         let (_, has) = self.send(Method::GET, user, "/tools", "").await?;
         let tools = has["tools"].as_array().into_iter().flatten();
         let names: Vec<_> = tools.filter_map(|tool| tool["name"].as_str()).collect();
         println!("{user} has {}", names.join(", "));
         println!("{user}'s servers: {}", has["servers"]);
-        Ok(())
+        Ok(has["servers"].clone())
     }
 
-    async fn post(&self, user: &str, path: &str, body: &'static str) -> Outcome<()> {
+    pub(crate) async fn post(&self, user: &str, path: &str, body: &'static str) -> Outcome<u16> {
         let (status, said) = self.send(Method::POST, user, path, body).await?;
         let said = said["text"].as_str().or(said["error"].as_str());
         println!("{user} {path}: {status} {}", said.unwrap_or_default());
-        Ok(())
+        Ok(status)
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         user: &str,

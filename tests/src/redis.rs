@@ -137,6 +137,11 @@ impl RedisServer {
         Ok(server)
     }
 
+    /// Whether the program is there to be started.
+    pub fn is_installed() -> bool {
+        program("server").is_ok()
+    }
+
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use xshell::Shell;
 
-use self::promises::EXAMPLES;
+use self::promises::{EXAMPLES, OTHER_WAYS};
 use crate::{steps, workspace};
 
 /// The package that they are in.
@@ -36,23 +36,25 @@ pub(crate) fn run() -> Result<()> {
         programs.extend(build_own(name)?);
     }
     let mut rows = Vec::new();
-    for (name, says) in EXAMPLES {
+    let plain = EXAMPLES.iter().map(|(name, says)| (*name, &[][..], *says));
+    for (name, arguments, says) in plain.chain(OTHER_WAYS.iter().copied()) {
         let start = steps::now();
-        let outcome = match programs.get(*name) {
-            Some(program) => check(name, program, says),
+        let shown = [&[name], arguments].concat().join(" ");
+        let outcome = match programs.get(name) {
+            Some(program) => check(&shown, program, arguments, says),
             None => Err(anyhow!("was not built")),
         };
-        rows.push((name, start.elapsed(), outcome));
+        rows.push((shown, start.elapsed(), outcome));
     }
 
-    println!("\n{:<26} {:>7}  verdict", "example", "time");
+    println!("\n{:<27} {:>7}  verdict", "example", "time");
     for (name, took, outcome) in rows {
         let verdict = match outcome {
             Ok(()) if took > PROMISED => "FAILED: takes longer than promised".to_owned(),
             Ok(()) => "ok".to_owned(),
             Err(error) => format!("FAILED: {error:#}"),
         };
-        println!("{name:<26} {:>7}  {verdict}", steps::seconds(took));
+        println!("{name:<27} {:>7}  {verdict}", steps::seconds(took));
         if verdict != "ok" {
             faults.push(format!("{name}: {verdict}"));
         }
@@ -62,8 +64,9 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Runs one, and looks at what it says.
-fn check(name: &str, program: &Path, says: &[&str]) -> Result<()> {
+fn check(name: &str, program: &Path, arguments: &[&str], says: &[&str]) -> Result<()> {
     let mut child = Command::new(program)
+        .args(arguments)
         .current_dir(workspace::root()?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

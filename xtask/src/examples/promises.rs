@@ -138,3 +138,21 @@ pub(super) const EXAMPLES: &[Example] = &[
         &["alice calls weather_now", "answer: It is 21 degrees"],
     ),
 ];
+
+/// The same with arguments: other ways to run an example.
+pub(super) const OTHER_WAYS: &[(&str, &[&str], &[&str])] = &[(
+    "multi_tenant",
+    &["--replicas", "3"],
+    &[
+        "replica 3 serves at",
+        "{\"login\":",
+        "alice comes back: 204",
+        "alice comes back: 403",
+        "alice's servers: {\"calendar\":\"active\"}",
+        "alice /call/echo: 200",
+        "bob /call/echo: 404",
+        "alice /call/echo: 429",
+        "alice /logout/calendar: 204",
+        "replica 3 knew within a second: true",
+    ],
+)];
