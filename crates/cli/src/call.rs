@@ -111,7 +111,13 @@ pub(crate) async fn find(
     context.deadline = deadline;
     context.cancellation = cancellation.cloned();
     let tokens = plan.tokens.as_ref();
-    let loading = connect::tools(&plan.server, &plan.principal, plan.timeout, tokens);
+    // Large, and awaited within others.
+    let loading = Box::pin(connect::tools(
+        &plan.server,
+        &plan.principal,
+        plan.timeout,
+        tokens,
+    ));
     // Without `--timeout`, the server's own limits hold.
     let tools = context
         .bound(Duration::MAX, "loading the tools", loading)
@@ -144,7 +150,7 @@ async fn attempt(plan: &Plan, report: &mut CallReport) -> Result<ToolOutput, Err
     let deadline = plan
         .timeout
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    let (tools, tool) = find(plan, deadline, None).await?;
+    let (tools, tool) = Box::pin(find(plan, deadline, None)).await?;
     report.tool = Some(tool.name().to_owned());
     report.protocol = tools.server_info().and_then(|info| info.protocol);
     report.tools = Some(tools);

@@ -45,10 +45,11 @@ pub(crate) fn pages(folder: Option<&Path>) -> Exit {
 /// The name of the page's file, and the page.
 fn page(command: clap::Command) -> (String, Vec<u8>) {
     let is_whole = command.has_subcommands();
-    let command = match is_whole {
+    let command = if is_whole {
         // The page has sections of its own in place of one text.
-        true => command.after_long_help(reference::AFTER),
-        false => command,
+        command.after_long_help(reference::AFTER)
+    } else {
+        command
     };
     let man = Man::new(command);
     let mut page = Vec::new();

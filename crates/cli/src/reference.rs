@@ -31,8 +31,10 @@ const SECTIONS: &[Section] = &[
         &[
             (
                 "MCPT_TOKEN_STORE",
-                "where logins are kept: `file:DIR`, `keyring` or `memory`",
+                "where logins are kept: `file:DIR`, `keyring`, `memory` or `redis://HOST`",
             ),
+            ("MCPT_TOKEN_KEY", "what logins in Redis are sealed under"),
+            ("MCPT_REDIS_PASSWORD", "the password of that Redis"),
             ("BROWSER", "what `login` opens the page with"),
             (
                 "SSL_CERT_FILE",

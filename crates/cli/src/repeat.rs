@@ -103,7 +103,7 @@ async fn all(
     let deadline = plan
         .timeout
         .and_then(|timeout| Instant::now().checked_add(timeout));
-    let (tools, tool) = call::find(plan, deadline, Some(&told)).await?;
+    let (tools, tool) = Box::pin(call::find(plan, deadline, Some(&told))).await?;
     let queue = Arc::new(Queue {
         tool,
         arguments: plan.arguments.clone(),

@@ -63,7 +63,7 @@ fn valid(state: String) -> Option<String> {
         is_key(key) && is_value(value) && keys.filter(|(other, _)| *other == key).count() == 1
     };
     // Counted first: looking for a key twice is quadratic in the number.
-    if members.is_empty() || members.len() > MEMBERS || !members.iter().all(|it| is_valid(&it)) {
+    if members.is_empty() || members.len() > MEMBERS || !members.iter().all(is_valid) {
         return None;
     }
     if state.len() <= BYTES {

@@ -1,7 +1,8 @@
 //! Causes that are seen only when somebody looks behind the first answer.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
+use mcp_auth::time::{Clock as _, SystemClock};
 use mcp_testbed::fault::{FaultServer, Request, Wire};
 use mcp_testbed::oauth::{AuthServer, Reply};
 use rcgen::date_time_ymd;
@@ -93,7 +94,7 @@ async fn metadata_that_speaks_for_somebody_else() {
 
 #[tokio::test]
 async fn certificates_of_another_time() {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let since = SystemClock.wall().duration_since(UNIX_EPOCH).unwrap();
     let now = date_time_ymd(1970, 1, 1) + since;
     let day = Duration::from_secs(24 * 3600);
     let early = TlsServer::start("localhost", |params| {
