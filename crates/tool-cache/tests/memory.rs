@@ -1,5 +1,4 @@
 //! What a user costs who has the same tools as others.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use std::sync::Arc;
 
