@@ -37,10 +37,10 @@ const MOST: u64 = 20_000;
 
 pub(super) fn judged(report: &Report) -> Vec<Judged> {
     let (crowd, refreshes, children) = (&report.crowd, &report.refreshes, &report.children);
-    let many = || report.principals.iter().filter(|it| it.principals >= MANY);
+    let many = || report.principals.iter().filter(|it| it.number >= MANY);
     let held = |from: u64| {
-        let each = many().filter(|it| it.principals >= from);
-        let each = each.map(|it| it.held as f64 / it.principals as f64);
+        let each = many().filter(|it| it.number >= from);
+        let each = each.map(|it| it.held as f64 / it.number as f64);
         each.fold(0.0, f64::max)
     };
     let (few, most) = (many().next(), report.principals.last());
@@ -63,7 +63,7 @@ pub(super) fn judged(report: &Report) -> Vec<Judged> {
         ),
         at_most(
             "bytes for each, most principals over 1,000",
-            growth(|it| it.held as f64 / it.principals as f64),
+            growth(|it| it.held as f64 / it.number as f64),
             1.5,
         ),
         at_most(
@@ -121,7 +121,7 @@ pub(super) fn judged(report: &Report) -> Vec<Judged> {
         at_least(
             "children that ran at once",
             children.running as f64,
-            children.children as f64,
+            children.number as f64,
         ),
         at_most("children: calls that failed", children.failures as f64, 0.0),
         at_most(

@@ -23,7 +23,7 @@ const AT_A_TIME: usize = 8;
 /// How it went. Files and children are this process's.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Children {
-    pub(super) children: u64,
+    pub(super) number: u64,
     pub(super) running: usize,
     pub(super) failures: u64,
     pub(super) start_seconds: f64,
@@ -72,7 +72,7 @@ pub(super) fn measure(number: u64) -> Result<Children> {
         let reap_seconds = reaping.elapsed().as_secs_f64();
         let (left, zombies) = children();
         Ok(Children {
-            children: number,
+            number,
             running,
             failures,
             start_seconds,

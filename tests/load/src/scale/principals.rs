@@ -17,7 +17,7 @@ const TOGETHER: usize = 32;
 /// What so many principals cost.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Principals {
-    pub(super) principals: u64,
+    pub(super) number: u64,
     /// Bytes that are held for all of them, their tokens not among them.
     pub(super) held: u64,
     /// Memory of the process that they added.
@@ -62,7 +62,7 @@ pub(super) fn measure(address: &str, principals: u64) -> Result<Principals> {
     let mut cached = cached(&visit, principals)?;
     let (cached_p50, cached_p99) = percentiles(&mut cached);
     Ok(Principals {
-        principals,
+        number: principals,
         held: u64::try_from(counted.bytes_current).unwrap_or_default(),
         resident,
         first_p50,

@@ -25,7 +25,7 @@ pub(super) struct Refreshes {
     pub(super) seconds: f64,
     pub(super) calls: u64,
     pub(super) failures: u64,
-    pub(super) refreshes: u64,
+    pub(super) fetched: u64,
     pub(super) server: Counts,
 }
 
@@ -84,7 +84,7 @@ pub(super) fn measure(address: &str, seconds: u64) -> Result<Refreshes> {
             seconds: elapsed,
             calls,
             failures,
-            refreshes: server.issued - before.issued,
+            fetched: server.issued - before.issued,
             server,
         })
     })

@@ -63,7 +63,7 @@ impl Serialize for Report {
 impl Refreshes {
     /// Refreshes in each second.
     pub(super) fn rate(&self) -> f64 {
-        self.refreshes as f64 / self.seconds
+        self.fetched as f64 / self.seconds
     }
 }
 
@@ -118,9 +118,9 @@ impl Report {
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                it.principals,
+                it.number,
                 number(it.held as f64 / 1024.0),
-                number(it.held as f64 / it.principals as f64),
+                number(it.held as f64 / it.number as f64),
                 it.resident / 1024,
                 number(it.first_p50),
                 number(it.first_p99),
@@ -177,7 +177,7 @@ impl Report {
             refreshes.principals,
             refreshes.calls,
             refreshes.seconds,
-            refreshes.refreshes,
+            refreshes.fetched,
             refreshes.rate(),
             refreshes.failures,
             refreshes.server.refused,
@@ -199,14 +199,14 @@ impl Report {
     fn plots(&self) -> [(&'static str, String); 2] {
         let points = |of: fn(&Principals) -> f64| {
             let points = self.principals.iter();
-            points.map(|it| (it.principals as f64, of(it))).collect()
+            points.map(|it| (it.number as f64, of(it))).collect()
         };
         let memory = Plot {
             title: "Memory of all principals, KiB",
             across: "principals",
             series: vec![
                 Series::new("held", points(|it| it.held as f64 / 1024.0)),
-                Series::new("1 KiB for each", points(|it| it.principals as f64)).dashed(),
+                Series::new("1 KiB for each", points(|it| it.number as f64)).dashed(),
             ],
         };
         let latency = Plot {

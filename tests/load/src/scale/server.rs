@@ -64,7 +64,7 @@ struct Issued {
     token: String,
     since: Instant,
     number: u64,
-    is_being_issued: bool,
+    being_renewed: bool,
 }
 
 /// Serves until standard input ends, so that it never outlives who started it.
@@ -184,9 +184,9 @@ async fn issue(state: &RefCell<State>, user: &str) -> Response<Full<Bytes>> {
         let State { counts, tokens, .. } = &mut *state;
         counts.issued += 1;
         if let Some(known) = tokens.get_mut(user) {
-            counts.issued_twice += u64::from(known.is_being_issued);
+            counts.issued_twice += u64::from(known.being_renewed);
             counts.issued_early += u64::from(known.since.elapsed() < LIFE / 2);
-            known.is_being_issued = true;
+            known.being_renewed = true;
         }
     }
     // As long as a token endpoint takes, so that somebody could ask meanwhile.
@@ -199,11 +199,11 @@ async fn issue(state: &RefCell<State>, user: &str) -> Response<Full<Bytes>> {
             token: String::new(),
             since: Instant::now(),
             number: 1,
-            is_being_issued: false,
+            being_renewed: false,
         });
     issued.token = format!("test-token-{user}-{}", issued.number);
     issued.since = Instant::now();
-    issued.is_being_issued = false;
+    issued.being_renewed = false;
     json_response(json!({ "access_token": issued.token }).to_string())
 }
 

@@ -44,8 +44,8 @@ impl Fault {
     /// The kinds of errors that it may come to.
     fn explains(self, kind: ErrorKind, server: &str) -> bool {
         use ErrorKind as Kind;
-        // Whoever comes to a stream that is gone is told 404.
-        let no_stream = server == OLD && kind == Kind::HttpStatus;
+        // Whoever comes to a stream that is gone is told 404, and twice at worst.
+        let no_stream = server == OLD && matches!(kind, Kind::HttpStatus | Kind::SessionLost);
         match self {
             Self::Reset | Self::Restart if no_stream => true,
             Self::Reset | Self::Cut => {

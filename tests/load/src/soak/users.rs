@@ -46,9 +46,12 @@ pub(super) struct Users {
     pub(super) ledger: Ledger,
     nonces: AtomicU64,
     /// When a user was shown newer tools by a server, and how new.
-    seen: Mutex<HashMap<(&'static str, String), VecDeque<(Instant, u64)>>>,
+    seen: Mutex<HashMap<(&'static str, String), Seen>>,
     logins: HashMap<String, tokio::sync::Mutex<()>>,
 }
+
+/// When tools were shown, and how new they were.
+type Seen = VecDeque<(Instant, u64)>;
 
 /// How a caller treats its call.
 #[derive(Clone, Copy)]
@@ -259,12 +262,11 @@ impl Users {
                     outcome = &mut calling => Some(outcome),
                     () = tokio::time::sleep(pause) => None,
                 };
-                match first {
-                    Some(outcome) => Some(outcome),
-                    None => {
-                        stop.cancel();
-                        Some(calling.await)
-                    }
+                if let Some(outcome) = first {
+                    Some(outcome)
+                } else {
+                    stop.cancel();
+                    Some(calling.await)
                 }
             }
         };

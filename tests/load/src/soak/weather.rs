@@ -62,7 +62,10 @@ pub(super) async fn storm(
                     world.revoke(user);
                 }
             }
-            _ => servers.auth.end_access(),
+            _ => {
+                world.faults.note(OAUTH, None, Fault::Refused);
+                servers.auth.end_access();
+            }
         }
     }
     world.is_stormy.store(false, Ordering::Relaxed);

@@ -39,7 +39,7 @@ pub(super) async fn answer(visit: &Visit, request: Request, mut wire: Wire) -> O
 
 /// Tells of changes until the client goes.
 async fn tell(visit: &Visit, request: &Request, mut wire: Wire) {
-    let Some(mut changes) = visit.world.changes(visit.name) else {
+    let Some(mut versions) = visit.world.changes(visit.name) else {
         return;
     };
     let note = |method: &str| {
@@ -52,7 +52,7 @@ async fn tell(visit: &Visit, request: &Request, mut wire: Wire) {
     wire.event(&note("subscriptions/acknowledged")).await;
     loop {
         tokio::select! {
-            changed = changes.changed() => {
+            changed = versions.changed() => {
                 if changed.is_err() || !wire.event(&note("tools/list_changed")).await {
                     return;
                 }

@@ -93,7 +93,7 @@ pub(super) async fn answer(
 
 /// A stream until its client goes, or its answers are lost.
 async fn serve(visit: &Visit, streams: &Streams, user: String, mut wire: Wire) {
-    let Some(mut changes) = visit.world.changes(visit.name) else {
+    let Some(mut versions) = visit.world.changes(visit.name) else {
         return;
     };
     let number = streams.0.next.fetch_add(1, Ordering::Relaxed);
@@ -111,7 +111,7 @@ async fn serve(visit: &Visit, streams: &Streams, user: String, mut wire: Wire) {
                 }
                 message
             }
-            changed = changes.changed() => changed.ok().map(|()| answers::changed()),
+            changed = versions.changed() => changed.ok().map(|()| answers::changed()),
             () = wire.closed() => None,
         };
         match message {
