@@ -3,6 +3,7 @@
 
 mod late;
 mod shared;
+mod wait;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;

@@ -1,5 +1,6 @@
 //! Replicas on a real Redis: what one forgets, all forget; what all call, all count.
 
+#![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"

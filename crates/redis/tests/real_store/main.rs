@@ -1,6 +1,7 @@
 //! Tokens and leases on a real Redis: the rules of every store, and what only a server can do to one.
 
 #![cfg(unix)]
+#![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where something is not as it should be"

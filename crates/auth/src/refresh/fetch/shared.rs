@@ -4,35 +4,23 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use super::wait::Wait;
 use super::{Held, TokenFetch};
 use crate::refresh::engine::{FetchContext, Fetched};
 use crate::refresh::flight::race;
 use crate::store::{
-    Changes, Expected, Lease, Revision, Save, Saved, SharedStore, StoreError, StoreErrorKind,
-    StorePolicy, StoredToken, TokenKey,
+    Expected, Lease, Revision, Save, Saved, SharedStore, StoreError, StoreErrorKind, StorePolicy,
+    StoredToken, TokenKey,
 };
 use crate::time::Instant;
 use crate::{AuthorizationRequired, CredentialError, Token};
 
-/// How often to look whether the process that has the lease is done: at first after this…
-const POLL: Duration = Duration::from_millis(20);
-/// …then after twice as long each time, up to this…
-const POLL_MAX: Duration = Duration::from_millis(320);
-/// …and where the store tells of changes, only in case that it does not.
-const POLL_TOLD: Duration = Duration::from_secs(1);
 /// How much longer than the fetch a lease may live, so that it does not end just before.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// How often to try to store a new token before giving up for now.
 const SAVES: u32 = 4;
 /// The pause after the first failed try; it doubles.
 const SAVE_PAUSE: Duration = Duration::from_millis(100);
-/// The pause before a store that does not answer is asked again; it doubles…
-const AWAY: Duration = Duration::from_millis(50);
-/// …up to this.
-const AWAY_MAX: Duration = Duration::from_secs(1);
-/// A fetch stops waiting for a store this long before it would be cut off, to say why it failed.
-const LAST_WORD: Duration = Duration::from_millis(500);
-
 /// What came of one try.
 enum Try {
     Fetched(Fetched),
@@ -396,62 +384,4 @@ impl TokenFetch {
 /// Whether the next token is had with something that works once.
 fn rotates(token: &Token) -> bool {
     token.refresh_token().is_some()
-}
-
-/// How long to wait before the next try.
-struct Wait {
-    poll: Duration,
-    away: Duration,
-    changes: Option<Changes>,
-    last_word: Duration,
-}
-
-impl Wait {
-    fn new(patience: Duration) -> Self {
-        Self {
-            poll: POLL,
-            away: AWAY,
-            changes: None,
-            last_word: LAST_WORD.min(patience / 4),
-        }
-    }
-
-    /// When to stop waiting, to say why.
-    fn limit(&self, context: &FetchContext) -> Instant {
-        context.deadline - self.last_word
-    }
-
-    /// Until whoever has the lease may be done. The engine's deadline ends the waiting.
-    async fn for_another(&mut self, store: &SharedStore, key: &TokenKey, context: &FetchContext) {
-        let Some(changes) = &mut self.changes else {
-            // What changed before this is not told: look once more.
-            self.changes = Some(store.changes(key).await);
-            return;
-        };
-        if !changes.are_told() {
-            return self.a_moment(context).await;
-        }
-        let pause = POLL_TOLD.mul_f64(0.5 + fastrand::f64());
-        let limit = context.clock.sleep_until(context.clock.now() + pause);
-        race(pin!(changes.next()), limit).await;
-    }
-
-    /// A little longer each time.
-    async fn a_moment(&mut self, context: &FetchContext) {
-        let pause = self.poll.mul_f64(0.5 + fastrand::f64());
-        self.poll = (self.poll * 2).min(POLL_MAX);
-        context.clock.sleep_until(context.clock.now() + pause).await;
-    }
-
-    /// Until the store may be back; `false` when there is no time for another try.
-    async fn for_the_store(&mut self, context: &FetchContext) -> bool {
-        let pause = self.away.mul_f64(0.5 + fastrand::f64());
-        self.away = (self.away * 2).min(AWAY_MAX);
-        let next = context.clock.now() + pause;
-        if next >= self.limit(context) {
-            return false;
-        }
-        context.clock.sleep_until(next).await;
-        true
-    }
 }
