@@ -34,6 +34,10 @@ const SECTIONS: &[Section] = &[
                 "where logins are kept: `file:DIR`, `keyring`, `memory` or `redis://HOST`",
             ),
             ("MCPT_TOKEN_KEY", "what logins in Redis are sealed under"),
+            (
+                "MCPT_TOKEN_KEY_BEFORE",
+                "what they were sealed under before, for a while",
+            ),
             ("MCPT_REDIS_PASSWORD", "the password of that Redis"),
             ("BROWSER", "what `login` opens the page with"),
             (
