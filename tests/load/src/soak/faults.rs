@@ -7,7 +7,7 @@ use std::time::Duration;
 use mcp_toolkit::auth::time::Instant;
 use mcp_toolkit::core::ErrorKind;
 
-use super::world::OLD;
+use super::world::{OLD, SESSIONS};
 
 /// A child that ended too often is left alone for five minutes; nothing else has consequences for
 /// longer.
@@ -44,10 +44,16 @@ impl Fault {
     /// The kinds of errors that it may come to.
     fn explains(self, kind: ErrorKind, server: &str) -> bool {
         use ErrorKind as Kind;
-        // Whoever comes to a stream that is gone is told 404, and twice at worst.
-        let no_stream = server == OLD && matches!(kind, Kind::HttpStatus | Kind::SessionLost);
+        // Whoever comes to a stream that is gone is told 404, and twice at worst; so is whoever comes
+        // with a session that was forgotten before it was open.
+        let is_gone = match server {
+            OLD => matches!(kind, Kind::HttpStatus | Kind::SessionLost),
+            SESSIONS => kind == Kind::HttpStatus,
+            _ => false,
+        };
         match self {
-            Self::Reset | Self::Restart if no_stream => true,
+            Self::Restart | Self::Forgot if is_gone => true,
+            Self::Reset if is_gone && server == OLD => true,
             Self::Reset | Self::Cut => {
                 matches!(kind, Kind::Connect | Kind::OutcomeUnknown | Kind::Protocol)
             }
