@@ -375,10 +375,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_signs_as_the_server_takes_it() {
-        let pem = include_str!("key/test-rsa.pem");
+        let pem = crate::key::new_rsa_pem();
         let signs = async |algorithm: Option<&str>, accepted: Option<&[&str]>| {
             let mut settings = ClientSettings::default();
-            settings.key_settings().pem = SecretRef::literal(pem);
+            settings.key_settings().pem = SecretRef::literal(pem.as_str());
             settings.key_settings().algorithm = algorithm.map(str::to_owned);
             let server = ServerMetadata {
                 token_endpoint_auth_signing_alg_values_supported: accepted
