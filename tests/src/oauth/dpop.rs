@@ -1,7 +1,7 @@
 //! Proofs of possession, as a server checks them (RFC 9449, section 4.3).
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -92,7 +92,7 @@ impl Refusal {
     /// As the token endpoint says it (sections 5 and 8).
     pub(super) fn at_token_endpoint(self) -> Reply {
         match self {
-            Self::Invalid(why) => Reply::error("invalid_dpop_proof", why),
+            Self::Invalid(why) => Reply::error("invalid_dpop_proof", why).header("Date", &date()),
             Self::Nonce(nonce) => {
                 Reply::error("use_dpop_nonce", "with this nonce").header("DPoP-Nonce", &nonce)
             }
@@ -102,7 +102,7 @@ impl Refusal {
     /// As the resource says it (sections 7.1 and 9).
     pub(super) fn at_resource(self) -> Reply {
         match self {
-            Self::Invalid(why) => unauthorized("invalid_dpop_proof", why),
+            Self::Invalid(why) => unauthorized("invalid_dpop_proof", why).header("Date", &date()),
             Self::Nonce(nonce) => {
                 unauthorized("use_dpop_nonce", "with this nonce").header("DPoP-Nonce", &nonce)
             }
@@ -148,6 +148,11 @@ fn thumbprint(key: &Value) -> Option<String> {
         member("y")?
     );
     Some(URL_SAFE_NO_PAD.encode(Sha256::digest(text)))
+}
+
+/// As servers say what time it is with them.
+fn date() -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now()))
 }
 
 #[expect(
