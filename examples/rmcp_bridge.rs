@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = said.content.first().and_then(|content| content.as_text());
     println!("rmcp says: {}", text.map_or("nothing", |text| &text.text));
     service.cancel().await?;
-    let issued = embedded.tokens().issued("alice");
-    println!("alice was given {issued} tokens");
+    let count = embedded.tokens().issued("alice");
+    println!("alice was given {count} tokens");
     Ok(())
 }
