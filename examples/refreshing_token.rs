@@ -14,10 +14,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = EmbeddedServer::start(Duration::from_secs(1)).await?;
 
     // `bearer_from` on the loader is the short form, where nobody wants to be told.
-    let issuer = server.tokens();
+    let tokens = server.tokens();
     let token = RefreshingToken::new(move |_: TokenContext| {
         // Ask your identity provider here.
-        let token = issuer.issue("alice");
+        let token = tokens.issue("alice");
         async move { Ok(Token::new(token.access).expires_in(token.expires_in)) }
     })
     .on_event(|event| println!("  {event:?}"));
