@@ -456,7 +456,7 @@ async fn call_at(url: &str, authority: &Authority) -> Result<String, Error> {
     let context = CallContext::default().with_timeout(Duration::from_secs(10));
     let call = mcp_core::ToolCall::new(&tool, &arguments);
     let output = server.call_tool(call, &context).await?;
-    Ok(output.text().to_owned())
+    Ok(output.text().clone())
 }
 
 #[tokio::test]

@@ -71,9 +71,10 @@ async fn many_principals_share_a_bounded_number_of_connections() {
                 if !sessions || request.rpc_method() == "initialize" {
                     drop(gate.acquire().await.unwrap());
                 }
-                let answered = match sessions {
-                    true => wire.session(&request, "test-session").await,
-                    false => wire.modern(&request).await,
+                let answered = if sessions {
+                    wire.session(&request, "test-session").await
+                } else {
+                    wire.modern(&request).await
                 };
                 now.fetch_sub(1, Ordering::SeqCst);
                 answered.then_some(wire)
@@ -82,9 +83,10 @@ async fn many_principals_share_a_bounded_number_of_connections() {
         .await;
         let mut limits = small();
         limits.calls_in_flight = 4;
-        let client = match sessions {
-            true => legacy(&server),
-            false => modern(&server),
+        let client = if sessions {
+            legacy(&server)
+        } else {
+            modern(&server)
         };
         let client = client.limits(limits).build().unwrap();
         // The dialect is known before the gate is closed.

@@ -316,7 +316,7 @@ async fn time_for_credentials_is_not_silence_of_the_server() {
         .limits(limits)
         .build()
         .unwrap();
-    let calling = tokio::spawn(async move { call(&client).await.map(|it| it.text().to_owned()) });
+    let calling = tokio::spawn(async move { call(&client).await.map(|it| it.text().clone()) });
     waiting.recv().await.unwrap();
     tokio::time::sleep(Duration::from_millis(700)).await;
     provider.gate.add_permits(100);
