@@ -24,6 +24,12 @@ pub trait ToolServer: Debug + Send + Sync {
     /// What carries the messages.
     fn transport(&self) -> Transport;
 
+    /// Where it is, if one text tells that for all principals: two that differ are different servers,
+    /// whatever their names. To be compared, not printed: it may hold a secret.
+    fn endpoint(&self) -> Option<&str> {
+        None
+    }
+
     /// All tools that the principal may see, over all pages.
     ///
     /// # Errors

@@ -192,6 +192,10 @@ impl ToolServer for HttpServer {
         }
     }
 
+    fn endpoint(&self) -> Option<&str> {
+        Some(self.0.url.as_str())
+    }
+
     fn list_tools<'a>(
         &'a self,
         context: &'a CallContext,

@@ -4,6 +4,7 @@
 //!   prefix, deadlines and bounds.
 //! * [`RedisTokenStore`]: tokens, sealed, and the leases by which one replica refreshes for all.
 //! * [`RedisBus`]: what one replica forgets, all forget.
+//! * [`RedisCatalog`]: the public lists of tools that one replica asked for, for all.
 //! * [`RedisQuota`]: so many calls for each principal, over all replicas.
 //!
 //! The client below is the crate `redis` 1.x rather than `fred` 10: it is released monthly (fred:
@@ -11,6 +12,7 @@
 //! workspace names; Cluster and RESP3 are its own, Sentinel and reconnecting are ours and bounded.
 #![forbid(unsafe_code)]
 
+mod catalog;
 mod config;
 mod connection;
 mod error;
@@ -18,6 +20,7 @@ mod invalidation;
 mod quota;
 mod store;
 
+pub use catalog::RedisCatalog;
 pub use config::RedisConfig;
 pub use connection::Redis;
 pub use error::{RedisError, RedisErrorKind};

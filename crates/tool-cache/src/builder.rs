@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_core::auth::time::{SharedClock, SystemClock};
-use mcp_core::replicas::InvalidationBus;
+use mcp_core::replicas::{CatalogStore, InvalidationBus};
 
 use crate::ToolCache;
 
@@ -30,6 +30,7 @@ pub struct ToolCacheBuilder {
     pub(crate) clock: SharedClock,
     pub(crate) bus: Option<Arc<dyn InvalidationBus>>,
     pub(crate) away_ttl: Duration,
+    pub(crate) catalog: Option<Arc<dyn CatalogStore>>,
 }
 
 impl ToolCacheBuilder {
@@ -42,6 +43,7 @@ impl ToolCacheBuilder {
             clock: Arc::new(SystemClock),
             bus: None,
             away_ttl: DEFAULT_AWAY_TTL,
+            catalog: None,
         }
     }
 
@@ -104,6 +106,23 @@ impl ToolCacheBuilder {
     /// Default 10 s. [`CacheStats::away`](crate::CacheStats::away) tells that it is so.
     pub fn away_ttl(mut self, ttl: Duration) -> Self {
         self.away_ttl = ttl;
+        self
+    }
+
+    /// A second level that replicas share: a list that its server calls public and another replica
+    /// asked for is taken from there, for as long as the server vouched for it then. Default: none.
+    ///
+    /// Nothing of one principal's is put there. It is looked into where the server would be asked
+    /// otherwise and its last list was not private; a load waits 250 ms for it, each time it asks,
+    /// and nobody asks for 5 s after it could not be reached. What is broken, too large (4 MiB) or of
+    /// a server at another place is left alone. Whoever can write there says what tools the agents
+    /// see.
+    ///
+    /// An invalidation of a server takes it away there too, and what was asked for before it is not
+    /// believed here any more; with a [bus](Self::bus), in no replica, as far as their clocks agree.
+    /// [`CacheMode::Refresh`](crate::CacheMode::Refresh) believes nothing that is there.
+    pub fn catalog(mut self, catalog: Arc<dyn CatalogStore>) -> Self {
+        self.catalog = Some(catalog);
         self
     }
 

@@ -110,6 +110,7 @@ impl ToolCache {
                 CacheMode::Use => {}
                 CacheMode::Refresh => {
                     store.public.invalidate(&key.server).await;
+                    store.doubt(&key.server, store.clock.wall());
                     store.forget(&key).await;
                     count(&store.counters.misses);
                 }
@@ -275,11 +276,13 @@ impl ToolCache {
         self.store
             .tell(|| Invalidation::of_server(server, Cause::ToolsChanged));
         self.forget_server(server).await;
+        self.store.forget_found(server).await;
     }
 
     /// Forgets everything of a server here, and tells nobody: for one replica that ends.
     pub async fn forget_server(&self, server: &ServerId) {
-        self.store.forget_public(server).await;
+        let now = self.store.clock.wall();
+        self.store.forget_public(server, now).await;
         let fits = |key: &CacheKey| key.server == *server;
         self.store.forget_where(&[None], fits).await;
     }
@@ -288,7 +291,11 @@ impl ToolCache {
     pub async fn invalidate_all(&self) {
         self.store
             .tell(|| Invalidation::of_everything(Cause::Asked));
+        let servers = self.store.public_servers();
         self.store.forget_all().await;
+        for server in servers {
+            self.store.forget_found(&server).await;
+        }
     }
 
     /// Whether it tells others what it forgets.

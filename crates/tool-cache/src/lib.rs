@@ -45,6 +45,7 @@
 
 mod builder;
 mod cache;
+mod catalog;
 mod drift;
 mod entry;
 mod epochs;

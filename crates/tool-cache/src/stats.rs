@@ -20,6 +20,8 @@ pub struct CacheStats {
     pub bypasses: u64,
     /// Answers made of a list that its server calls public, without asking the server.
     pub shared: u64,
+    /// Lists found in the [catalog](crate::ToolCacheBuilder::catalog) that replicas share.
+    pub found: u64,
     /// Lists asked of servers.
     pub loads: u64,
     /// Lists that could not be had.
@@ -53,6 +55,7 @@ pub(crate) struct Counters {
     pub(crate) invalidations: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) shared: AtomicU64,
+    pub(crate) found: AtomicU64,
     pub(crate) loads: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) evictions: AtomicU64,
@@ -72,6 +75,7 @@ impl Counters {
             waits: read(&self.waits),
             bypasses: read(&self.bypasses),
             shared: read(&self.shared),
+            found: read(&self.found),
             loads: read(&self.loads),
             failures: read(&self.failures),
             refreshes: read(&self.refreshes),

@@ -1,7 +1,9 @@
 //! What a cache holds, how it gets it and how it lets go of it.
 
+mod elsewhere;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mcp_adapter::{ToolSet, ToolSetBuilder};
 use mcp_core::auth::Credentials;
@@ -13,6 +15,7 @@ use moka::notification::RemovalCause;
 use moka::ops::compute::Op;
 use parking_lot::Mutex;
 
+use crate::catalog::SharedCatalog;
 use crate::drift::Witnesses;
 use crate::entry::{Entry, Life, PublicList};
 use crate::epochs::Epochs;
@@ -35,6 +38,7 @@ pub(crate) struct Store {
     negative_ttl: Duration,
     pub(crate) grace: Duration,
     pub(crate) replicas: Option<Arc<Replicas>>,
+    catalog: Option<SharedCatalog>,
     /// There where somebody wants to hear what they see.
     witnesses: Option<Witnesses>,
 }
@@ -68,7 +72,10 @@ impl Store {
             .build();
         let short_ttl = settings.away_ttl;
         let replicas = settings.bus.map(|bus| Replicas::new(bus, short_ttl));
+        let clock = Arc::clone(&settings.clock);
+        let catalog = settings.catalog;
         Self {
+            catalog: catalog.map(|store| SharedCatalog::new(store, clock)),
             entries,
             public: Cache::builder().max_capacity(PUBLIC_CAPACITY).build(),
             flights: Arc::default(),
@@ -189,6 +196,10 @@ impl Store {
         let server = builder.server().id();
         let public = self.public.get(server).await;
         let public = public.filter(|list| list.validity.holds() && began < list.until);
+        let public = match public {
+            None => self.find_elsewhere(builder, &validity).await,
+            public => public,
+        };
         if let Some(list) = public {
             count(&self.counters.shared);
             let own = self.life(began, None, credentials);
@@ -198,6 +209,9 @@ impl Store {
                 validity,
             };
         }
+        // Whatever was found elsewhere took time.
+        let began = self.clock.now();
+        let given = self.clock.wall();
         count(&self.counters.loads);
         let listing = match list().await {
             Ok(listing) => listing,
@@ -213,12 +227,15 @@ impl Store {
         // From when the server was asked: what it vouched for may have begun then.
         let life = self.life(began, listing.ttl, credentials);
         let (ttl, public) = (listing.ttl, listing.cache_scope == CacheScope::Public);
+        if let Some(catalog) = &self.catalog {
+            catalog.learn(server, public);
+        }
         let shared = public.then(|| listing.clone());
         let outcome = builder.build(listing);
         if let (Some(witnesses), Ok(set)) = (&self.witnesses, &outcome)
             && witnesses.see(key, set, self.clock.now()).await
         {
-            self.drifted(key).await;
+            self.drifted(key, given).await;
         }
         if let Some(listing) = shared.filter(|_| validity.holds()) {
             let anybodys = self.life(began, ttl, &Credentials::anonymous());
@@ -227,7 +244,13 @@ impl Store {
                 until: anybodys.until,
                 validity: validity.clone(),
             };
+            let kept = self.catalog.as_ref().map(|_| Arc::clone(&list.listing));
+            let life = list.until.saturating_duration_since(began);
             self.public.insert(server.clone(), list).await;
+            if let Some(listing) = kept {
+                self.keep_elsewhere(builder, &listing, (given, life), &validity)
+                    .await;
+            }
         }
         Entry {
             outcome,
@@ -293,13 +316,15 @@ impl Store {
     }
 
     /// A server was seen to have changed by the one whose key this is, who has the new definitions.
-    async fn drifted(&self, seen_by: &CacheKey) {
+    async fn drifted(&self, seen_by: &CacheKey, given: SystemTime) {
         let server = &seen_by.server;
         tracing::warn!(server = server.as_str(), "definitions of tools changed");
         self.tell(|| Invalidation::of_server(server, Cause::DefinitionsChanged));
-        self.forget_public(server).await;
+        // The new definitions are to be believed.
+        self.forget_public(server, given).await;
         let fits = |key: &CacheKey| key.server == *server && key != seen_by;
         self.forget_where(&[None], fits).await;
+        self.forget_found(server).await;
     }
 
     pub(crate) async fn invalidate_principal_at(
@@ -325,8 +350,10 @@ impl Store {
         }
     }
 
-    /// Forgets the list of a server that is anybody's, here.
-    pub(crate) async fn forget_public(&self, server: &ServerId) {
+    /// Forgets the list of a server that is anybody's, here; what replicas share is not believed
+    /// here if it is from before then.
+    pub(crate) async fn forget_public(&self, server: &ServerId, since: SystemTime) {
+        self.doubt(server, since);
         if let Some(list) = self.public.remove(server).await {
             list.validity.void();
         }
@@ -334,6 +361,9 @@ impl Store {
 
     /// Forgets everything, here.
     pub(crate) async fn forget_all(&self) {
+        if let Some(catalog) = &self.catalog {
+            catalog.doubt_all();
+        }
         self.public.invalidate_all();
         self.forget_where(&[None], |_| true).await;
     }

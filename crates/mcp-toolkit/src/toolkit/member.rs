@@ -196,6 +196,10 @@ impl ToolServer for Member {
         self.reach.server().transport()
     }
 
+    fn endpoint(&self) -> Option<&str> {
+        self.reach.server().endpoint()
+    }
+
     fn list_tools<'a>(
         &'a self,
         context: &'a CallContext,

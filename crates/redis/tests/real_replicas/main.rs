@@ -7,6 +7,7 @@
 )]
 
 mod away;
+mod catalog;
 mod invalidation;
 mod missed;
 mod quota;
@@ -19,8 +20,8 @@ use mcp_adapter::{ToolSet, ToolSetBuilder};
 use mcp_auth::time::Instant;
 use mcp_core::auth::Credentials;
 use mcp_core::{
-    BoxFuture, CallContext, Error, Principal, ServerId, ServerInfo, ToolCall, ToolDefinition,
-    ToolListing, ToolOutput, ToolServer, Transport,
+    BoxFuture, CacheScope, CallContext, Error, Principal, ServerId, ServerInfo, ToolCall,
+    ToolDefinition, ToolListing, ToolOutput, ToolServer, Transport,
 };
 use mcp_redis::{Redis, RedisBus, RedisConfig};
 use mcp_tool_cache::ToolCache;
@@ -60,6 +61,7 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
 struct Lister {
     id: ServerId,
     lists: AtomicUsize,
+    scope: CacheScope,
 }
 
 impl ToolServer for Lister {
@@ -80,6 +82,7 @@ impl ToolServer for Lister {
             let mut listing = ToolListing::new(ServerInfo::default());
             let tool = ToolDefinition::from_parts("tool", "", &json!({})).unwrap();
             listing.tools.push(Arc::new(tool));
+            listing.cache_scope = self.scope;
             Ok(listing)
         })
     }
@@ -114,8 +117,11 @@ impl Replica {
             .bus(Arc::new(bus.clone()))
             .away_ttl(Duration::from_millis(300))
             .build();
-        let (id, lists) = (server_id(), AtomicUsize::new(0));
-        let server = Arc::new(Lister { id, lists });
+        let server = Arc::new(Lister {
+            id: server_id(),
+            lists: AtomicUsize::new(0),
+            scope: CacheScope::Private,
+        });
         Self { bus, cache, server }
     }
 

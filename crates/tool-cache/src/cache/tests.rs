@@ -1,5 +1,6 @@
 //! What two users and a clock can do to a cache.
 
+mod catalog;
 mod invalidation;
 mod life;
 mod replicas;

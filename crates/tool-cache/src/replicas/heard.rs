@@ -141,7 +141,7 @@ impl Heard {
         for server in &servers {
             self.servers.remove(server);
             self.last.insert(server.clone(), now);
-            store.forget_public(server).await;
+            store.forget_public(server, store.clock.wall()).await;
         }
         let groups: Vec<_> = if servers.is_empty() {
             principals.0.keys().copied().map(Some).collect()
@@ -152,5 +152,9 @@ impl Heard {
             servers.contains(&key.server) || principals.fits(&key.principal, &key.server)
         };
         store.forget_where(&groups, fits).await;
+        // Who said it did that too; a list of before may have been put there since.
+        for server in &servers {
+            store.forget_found_if_near(server).await;
+        }
     }
 }
