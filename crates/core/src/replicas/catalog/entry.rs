@@ -182,3 +182,76 @@ fn time(nanos: u64) -> Result<SystemTime, CatalogError> {
         .checked_add(Duration::from_nanos(nanos))
         .ok_or(CatalogError::Unusable("it is of no time"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BoxFuture, CallContext, Error, ServerId, ToolCall, ToolOutput};
+
+    #[derive(Debug)]
+    struct At(ServerId, &'static str);
+
+    impl ToolServer for At {
+        fn id(&self) -> &ServerId {
+            &self.0
+        }
+
+        fn transport(&self) -> Transport {
+            Transport::StreamableHttp
+        }
+
+        fn endpoint(&self) -> Option<&str> {
+            Some(self.1)
+        }
+
+        fn list_tools<'a>(
+            &'a self,
+            _: &'a CallContext,
+        ) -> BoxFuture<'a, Result<ToolListing, Error>> {
+            Box::pin(async { Ok(ToolListing::new(ServerInfo::default())) })
+        }
+
+        fn call_tool<'a>(
+            &'a self,
+            _: ToolCall<'a>,
+            _: &'a CallContext,
+        ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
+            Box::pin(async { Ok("".into()) })
+        }
+    }
+
+    fn at(place: &'static str) -> At {
+        At(ServerId::new("s").unwrap(), place)
+    }
+
+    #[test]
+    fn all_of_a_list_comes_back_and_only_to_a_server_at_the_same_place() {
+        let here = at("https://one.test/mcp?key=test-secret");
+        let raw = "{\"name\":\"t\\u0021\",  \"x-own\": [1.0e0],\n\"inputSchema\":{}}";
+        let mut listing = ToolListing::new(ServerInfo::default());
+        listing.server.name = "n".to_owned();
+        listing.server.instructions = Some("i".to_owned());
+        listing.server.protocol = Some(ProtocolVersion::V2026_07_28);
+        listing.server.transport = Some(Transport::StreamableHttp);
+        listing.tools = vec![Arc::new(ToolDefinition::parse(raw).unwrap())];
+        listing.skipped = vec![SkippedTool::new("u", "broken")];
+        listing.ttl = Some(Duration::from_millis(1_500));
+        listing.cache_scope = CacheScope::Public;
+        let given = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
+        let entry = CatalogEntry::new(listing.clone(), given, given + Duration::from_secs(1));
+        let text = entry.encode(&here).unwrap();
+        assert!(!String::from_utf8_lossy(&text).contains("one.test"));
+        let back = CatalogEntry::decode(&text, &here).unwrap();
+        assert_eq!((back.given, back.until), (entry.given, entry.until));
+        assert_eq!(back.listing.tools[0].raw(), raw);
+        assert_eq!(back.listing.server, listing.server);
+        assert_eq!(back.listing.skipped, listing.skipped);
+        assert_eq!(back.listing.ttl, listing.ttl);
+        assert_eq!(back.listing.cache_scope, CacheScope::Public);
+        assert!(CatalogEntry::decode(&text, &at("https://two.test/mcp")).is_err());
+        // What is private is never written.
+        listing.cache_scope = CacheScope::Private;
+        let entry = CatalogEntry::new(listing, entry.given, entry.until);
+        assert!(entry.encode(&here).is_err());
+    }
+}
