@@ -68,7 +68,7 @@ pub(super) const EXAMPLES: &[Example] = &[
         &[
             "\"param_model\":\"MCP_whoami_Input\"",
             "shout: HEY",
-            "\"decided_by\":\"NoSlowTools\"",
+            "decided_by=\"NoSlowTools\"",
             "slow: ",
             "nobody has the time",
         ],
