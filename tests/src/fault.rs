@@ -38,6 +38,17 @@ impl FaultServer {
         Self::start_at(0, script).await
     }
 
+    /// Starts one that does nothing odd: it answers as [`Wire::modern`] does.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub async fn modern() -> Self {
+        Self::start(|request, mut wire| async move {
+            wire.modern(&request).await.then_some(wire)
+        })
+        .await
+    }
+
     /// Starts one at a port that another one had before, as a server that was restarted.
     ///
     /// # Panics
@@ -168,6 +179,11 @@ impl Request {
         json!({"jsonrpc": "2.0", "id": self.id(), "result": result}).to_string()
     }
 
+    /// What a tool says, as a response to its call.
+    pub fn text(&self, text: &str) -> String {
+        self.result(&json!({"content": [{"type": "text", "text": text}]}))
+    }
+
     /// An error response to it, as text.
     pub fn error(&self, code: i64, message: &str) -> String {
         let error = json!({"code": code, "message": message});
@@ -202,7 +218,12 @@ impl Wire {
 
     /// Writes a JSON response with status 200.
     pub async fn json(&mut self, body: &str) -> bool {
-        self.respond(200, &[("Content-Type", "application/json")], body)
+        self.json_with(200, body).await
+    }
+
+    /// Writes a JSON response with another status.
+    pub async fn json_with(&mut self, status: u16, body: &str) -> bool {
+        self.respond(status, &[("Content-Type", "application/json")], body)
             .await
     }
 

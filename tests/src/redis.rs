@@ -21,6 +21,7 @@ pub use proxy::{Proxy, Weather};
 
 use self::ask::ask;
 use self::tether::Tether;
+use crate::report::or_fail;
 
 /// A start on a busy machine of two cores.
 const START: Duration = Duration::from_secs(20);
@@ -381,17 +382,4 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, START)?;
     stream.set_read_timeout(Some(START))?;
     Ok(stream)
-}
-
-/// A result, or the end of the test.
-#[track_caller]
-fn or_fail<T>(result: Result<T>) -> T {
-    match result {
-        Ok(value) => value,
-        #[expect(
-            clippy::panic,
-            reason = "this is a test harness; the panic is the report"
-        )]
-        Err(error) => panic!("{error:#}"),
-    }
 }

@@ -1,6 +1,7 @@
 //! npm `@modelcontextprotocol/server-everything`: protocol 2025-11-25 and older.
 
-use super::install::{npm_entry, or_fail, script};
+use crate::report::or_fail;
+use super::install::{npm_entry, script};
 use super::tethered::Tethered;
 
 const PACKAGE: &str = "@modelcontextprotocol/server-everything";

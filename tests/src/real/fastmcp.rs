@@ -1,6 +1,7 @@
 //! Python's `fastmcp` behind its JWT verifier: protocol 2026-07-28, and 2025-11-25 by `initialize`.
 
-use super::install::{or_fail, python, script};
+use crate::report::or_fail;
+use super::install::{python, script};
 use super::jwt::Jwt;
 use super::tethered::Tethered;
 

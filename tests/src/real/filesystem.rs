@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::install::{npm_entry, or_fail};
+use crate::report::or_fail;
+use super::install::npm_entry;
 
 /// Program and arguments of a server that reads and writes below `folder`.
 ///

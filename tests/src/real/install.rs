@@ -40,19 +40,6 @@ pub(crate) fn script(name: &str) -> Result<String> {
     )
 }
 
-/// A result, or the end of the test: whoever asks for a real server cannot go on without.
-#[track_caller]
-pub(crate) fn or_fail<T>(result: Result<T>) -> T {
-    match result {
-        Ok(value) => value,
-        #[expect(
-            clippy::panic,
-            reason = "this is a test harness; the panic is the report"
-        )]
-        Err(error) => panic!("{error:#}"),
-    }
-}
-
 fn installed(parts: &[&str]) -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::install::or_fail;
+use crate::report::or_fail;
 
 /// A signing secret of one server, made when that server starts.
 #[derive(Clone)]

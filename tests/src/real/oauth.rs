@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::install::{npm_file, or_fail, python, script};
+use crate::report::or_fail;
+use super::install::{npm_file, python, script};
 use super::jwt::Jwt;
 use super::tethered::Tethered;
 
