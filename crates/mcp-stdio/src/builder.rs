@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::connection::StderrHandler;
 use crate::environment::Environment;
+use crate::places::Places;
 use crate::pool::{Plan, Pool};
 use crate::program::Program;
 use crate::supervise::Care;
@@ -166,10 +167,16 @@ impl StdioServerBuilder {
         self
     }
 
-    /// How many principals may have a child at once. Where all are in use, one more is an error;
-    /// else the one that was used longest ago is stopped. Default 64.
+    /// How many processes of this server there may be at once, over all principals; one that was told
+    /// to leave counts until it is gone. Default 64; 0 is taken as 1.
+    ///
+    /// Whoever needs one more takes the place of the one that was used longest ago among those that
+    /// nobody uses at the moment. Where all are in use, he waits for his turn, in the order of coming,
+    /// for as long as a start may take ([`Limits::startup_timeout`]) and his own deadline allows; then
+    /// the error is [`Failure::LimitExceeded`](mcp_core::Failure) with the limit `max_children`, and
+    /// nothing of his was run.
     pub fn max_children(mut self, count: usize) -> Self {
-        self.max_children = count.max(1);
+        self.max_children = count;
         self
     }
 
@@ -238,7 +245,7 @@ impl StdioServerBuilder {
             environment: self.environment,
             settings: self.settings,
             restart: self.restart,
-            max_children: self.max_children,
+            places: Places::new(self.max_children),
             recheck: self.recheck,
             care,
         })))

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::environment::Resolved;
 use crate::lines::Splitter;
 use crate::outbox::{Outbox, StdioChannel};
+use crate::places::Departure;
 use crate::restart::Crash;
 use crate::secrets::Secrets;
 use crate::tail::{NotReady, Tail};
@@ -46,6 +47,7 @@ pub(crate) struct Connection {
     /// And what they were when this child was started.
     pub(crate) listed_before: Option<Fingerprint>,
     pid: Option<u32>,
+    departure: Arc<Departure>,
     secrets: Secrets,
     phase: watch::Sender<Phase>,
     users: Mutex<Users>,
@@ -95,6 +97,7 @@ impl Connection {
         settings: Settings,
         environment: &Resolved,
         listed: Arc<Listed>,
+        departure: Arc<Departure>,
         stdin: Option<ChildStdin>,
         pid: Option<u32>,
     ) -> Self {
@@ -118,6 +121,7 @@ impl Connection {
             listed_before: listed.fingerprint(),
             listed,
             pid,
+            departure,
             secrets,
             phase: watch::Sender::new(Phase::Starting),
             users: Mutex::new(Users {
@@ -145,12 +149,23 @@ impl Connection {
 
     /// Lets it end when its present users are done.
     pub(crate) fn retire(&self) {
-        self.users().retired = true;
+        let mut users = self.users();
+        users.retired = true;
+        if users.count == 0 {
+            self.departure.begin();
+        }
         self.released.notify_one();
     }
 
-    pub(crate) fn is_used(&self) -> bool {
-        self.users().count > 0
+    /// Whether it runs and nobody uses it.
+    pub(crate) fn is_idle(&self) -> bool {
+        let users = self.users();
+        users.count == 0 && !users.retired && !users.closing
+    }
+
+    /// Whether nothing of it is left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.finished.is_cancelled()
     }
 
     pub(crate) fn checked(&self) -> Instant {
@@ -381,8 +396,16 @@ impl Drop for Lease {
         let mut users = self.0.users();
         users.count -= 1;
         users.last_used = Instant::now();
-        if users.retired && users.count == 0 {
+        if users.count > 0 {
+            return;
+        }
+        let retired = users.retired;
+        drop(users);
+        if retired {
+            self.0.departure.begin();
             self.0.released.notify_one();
+        } else {
+            self.0.departure.idle();
         }
     }
 }

@@ -10,6 +10,7 @@ use process_wrap::tokio::ChildWrapper;
 use tokio::time::timeout;
 
 use crate::connection::Connection;
+use crate::places::Place;
 
 /// How long a killed child may take to be gone before it is left to the system.
 const KILLED: Duration = Duration::from_secs(5);
@@ -22,14 +23,21 @@ pub(crate) struct Guard {
     child: Box<dyn ChildWrapper>,
     reaped: bool,
     connection: Arc<Connection>,
+    /// Others may have it once nothing of the child is left.
+    _place: Place,
 }
 
 impl Guard {
-    pub(crate) fn new(child: Box<dyn ChildWrapper>, connection: Arc<Connection>) -> Self {
+    pub(crate) fn new(
+        child: Box<dyn ChildWrapper>,
+        connection: Arc<Connection>,
+        place: Place,
+    ) -> Self {
         Self {
             child,
             reaped: false,
             connection,
+            _place: place,
         }
     }
 

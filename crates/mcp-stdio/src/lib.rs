@@ -19,6 +19,12 @@
 //! # }
 //! ```
 //!
+//! # How many there are
+//! A server has at most [`max_children`](StdioServerBuilder::max_children) processes at once, 64
+//! unless something else is said, however many principals use it. When there are as many, the one
+//! that was idle longest is stopped for whoever comes next; where none is idle, he waits for his turn
+//! as long as a start may take.
+//!
 //! # When the parent dies
 //! Whatever ends this process, its children end with it, as far as the system can see to that:
 //! - On Linux the kernel kills each child (`PR_SET_PDEATHSIG`) at the moment that this process
@@ -42,6 +48,7 @@ mod guard;
 mod lines;
 mod outbox;
 mod parent_death;
+mod places;
 mod pool;
 mod program;
 mod restart;

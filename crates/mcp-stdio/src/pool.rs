@@ -1,7 +1,7 @@
 //! The children of one server: one for each principal, started once, replaced when it must be.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::connection::{Connection, Lease};
 use crate::environment::{Environment, Resolved};
+use crate::places::{Place, Places};
 use crate::program::Program;
 use crate::restart::{Crashes, Restart};
 use crate::supervise::{Care, supervise};
@@ -26,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) environment: Environment,
     pub(crate) settings: Settings,
     pub(crate) restart: Restart,
-    pub(crate) max_children: usize,
+    pub(crate) places: Arc<Places>,
     /// How long the values behind secret references are taken to be what they were.
     pub(crate) recheck: Duration,
     pub(crate) care: Care,
@@ -38,7 +39,8 @@ pub(crate) struct Pool {
     clock: AtomicU64,
 }
 
-/// The place of one principal's child.
+/// What is kept of one principal, with or without a child.
+#[derive(Default)]
 struct Slot {
     current: Mutex<Option<Arc<Connection>>>,
     /// Held while a child is being replaced, so that one is started however many wait.
@@ -46,6 +48,16 @@ struct Slot {
     /// What its tools were when they were last listed.
     listed: Arc<Listed>,
     used: AtomicU64,
+    /// How many have it in their hands.
+    holders: AtomicUsize,
+    /// Whether its child has to wait for a place.
+    queued: AtomicBool,
+}
+
+/// A slot in somebody's hands: nobody takes the place of its child meanwhile.
+pub(crate) struct Held<'a> {
+    slot: Arc<Slot>,
+    places: &'a Places,
 }
 
 impl Pool {
@@ -58,15 +70,19 @@ impl Pool {
     }
 
     /// The principal's child, started if there is none. It may still be getting ready.
-    pub(crate) async fn acquire(&self, principal: &Principal) -> Result<Lease, Error> {
-        let slot = self.slot(principal)?;
+    pub(crate) async fn acquire(
+        &self,
+        held: &Held<'_>,
+        principal: &Principal,
+    ) -> Result<Lease, Error> {
+        let slot = &*held.slot;
         if let Some(lease) = slot.lease()
             && self.is_current(&lease.0, principal).await?
         {
             return Ok(lease);
         }
         // Boxed: it is large, and rare beside the calls that find their child.
-        Box::pin(self.replace(&slot, principal)).await
+        Box::pin(self.replace(slot, principal)).await
     }
 
     async fn replace(&self, slot: &Slot, principal: &Principal) -> Result<Lease, Error> {
@@ -98,7 +114,11 @@ impl Pool {
             tracing::debug!(server = %self.plan.id, "waiting before the next start");
             tokio::time::sleep_until(due).await;
         }
-        let connection = self.start(slot, principal, &environment).await?;
+        // Still said after the wait was given up: that was the reason then.
+        slot.queued.store(true, Ordering::Relaxed);
+        let place = self.plan.places.take(|| self.evict()).await?;
+        slot.queued.store(false, Ordering::Relaxed);
+        let connection = self.start(slot, principal, &environment, place).await?;
         let lease = connection.lease();
         *slot.current() = Some(Arc::clone(&connection));
         match lease {
@@ -144,6 +164,7 @@ impl Pool {
         slot: &Slot,
         principal: &Principal,
         environment: &Resolved,
+        place: Place,
     ) -> Result<Arc<Connection>, Error> {
         let mut arguments = Vec::with_capacity(self.plan.arguments.len());
         for argument in &self.plan.arguments {
@@ -159,12 +180,13 @@ impl Pool {
             self.plan.settings.clone(),
             environment,
             Arc::clone(&slot.listed),
+            place.departure(),
             child.stdin().take(),
             child.id(),
         ));
         tracing::debug!(server = %self.plan.id, pid = child.id(), "started");
         let care = self.plan.care.clone();
-        tokio::spawn(supervise(Arc::clone(&connection), child, care));
+        tokio::spawn(supervise(Arc::clone(&connection), child, place, care));
         Ok(connection)
     }
 
@@ -185,24 +207,32 @@ impl Pool {
             .await
     }
 
-    fn slot(&self, principal: &Principal) -> Result<Arc<Slot>, Error> {
+    /// The principal's slot, made if there is none.
+    pub(crate) fn hold(&self, principal: &Principal) -> Held<'_> {
+        let places = &*self.plan.places;
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let mut slots = self.slots();
-        if let Some(slot) = slots.get(principal) {
-            slot.used.store(now, Ordering::Relaxed);
-            return Ok(Arc::clone(slot));
-        }
-        if slots.len() >= self.plan.max_children {
-            make_room(&mut slots, self.plan.max_children)?;
-        }
-        let slot = Arc::new(Slot {
-            current: Mutex::default(),
-            starting: AsyncMutex::default(),
-            listed: Arc::default(),
-            used: AtomicU64::new(now),
+        let slot = if let Some(slot) = slots.get(principal) {
+            Arc::clone(slot)
+        } else {
+            forget_empty(&mut slots, places.max());
+            Arc::clone(slots.entry(principal.clone()).or_default())
+        };
+        slot.used.store(now, Ordering::Relaxed);
+        slot.holders.fetch_add(1, Ordering::SeqCst);
+        Held { slot, places }
+    }
+
+    /// Sends the idle child away that was used longest ago; says whether there was one.
+    fn evict(&self) -> bool {
+        let mut slots = self.slots();
+        let idle = oldest(&slots, |slot| {
+            let current = slot.current();
+            current.as_ref().is_some_and(|current| current.is_idle())
         });
-        slots.insert(principal.clone(), Arc::clone(&slot));
-        Ok(slot)
+        // It is told to leave when its slot is dropped.
+        idle.and_then(|principal| slots.remove(&principal))
+            .is_some()
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<Principal, Arc<Slot>>> {
@@ -210,27 +240,48 @@ impl Pool {
     }
 }
 
-/// Takes the place of the child that was used longest ago, if it is not in use.
-fn make_room(slots: &mut HashMap<Principal, Arc<Slot>>, max: usize) -> Result<(), Error> {
-    let free = slots.iter().filter(|(_, slot)| {
-        // Whoever holds the slot is about to use it; it is handed out under this lock only.
-        let held = Arc::strong_count(slot) > 1;
-        !held
-            && !slot
-                .current()
-                .as_ref()
-                .is_some_and(|current| current.is_used())
-    });
-    let oldest = free.min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
-    let Some(principal) = oldest.map(|(principal, _)| principal.clone()) else {
-        return Err(Error::limit(
-            "max_children",
-            max,
-            "children of one server in use",
-        ));
-    };
-    slots.remove(&principal);
-    Ok(())
+/// Forgets those who were here longest ago and have no child, so that there are not more slots than
+/// children and callers.
+fn forget_empty(slots: &mut HashMap<Principal, Arc<Slot>>, max: usize) {
+    while slots.len() >= max {
+        let empty = oldest(slots, |slot| {
+            let current = slot.current();
+            current.as_ref().is_none_or(|current| current.is_gone())
+        });
+        match empty {
+            Some(principal) => drop(slots.remove(&principal)),
+            None => return,
+        }
+    }
+}
+
+/// Who was here longest ago, among those of whom this holds and whose slot nobody has in his hands.
+fn oldest(
+    slots: &HashMap<Principal, Arc<Slot>>,
+    fits: impl Fn(&Slot) -> bool,
+) -> Option<Principal> {
+    // Slots are handed out under the lock that the map is under.
+    let free = |slot: &Slot| slot.holders.load(Ordering::SeqCst) == 0;
+    let all = slots.iter();
+    let fitting = all.filter(|(_, slot)| free(slot) && fits(slot));
+    let oldest = fitting.min_by_key(|(_, slot)| slot.used.load(Ordering::Relaxed));
+    oldest.map(|(principal, _)| principal.clone())
+}
+
+impl Held<'_> {
+    /// The error of whoever waited for a place in vain, if that is what was waited for.
+    pub(crate) fn no_place(&self) -> Option<Error> {
+        let queued = self.slot.queued.load(Ordering::Relaxed);
+        queued.then(|| self.places.none_left())
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.slot.holders.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.places.look_again();
+        }
+    }
 }
 
 impl Slot {

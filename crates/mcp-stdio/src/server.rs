@@ -68,15 +68,24 @@ impl StdioServer {
     /// The principal's child, when it is ready to be asked.
     async fn ready(&self, context: &CallContext) -> Result<Lease, Error> {
         let limit = self.pool.plan.settings.limits.startup_timeout;
+        let held = self.pool.hold(&context.principal);
         let started = async {
-            let lease = self.pool.acquire(&context.principal).await?;
+            let lease = self.pool.acquire(&held, &context.principal).await?;
             lease.ready().await?;
             Ok(lease)
         };
         let started = context.bound(limit, "starting the server", started).await;
-        started.map_err(|error| match self.pool.connection(&context.principal) {
-            Some(connection) if error.kind() == ErrorKind::Timeout => connection.explain(error),
-            _ => error,
+        started.map_err(|error| {
+            if error.kind() != ErrorKind::Timeout {
+                return error;
+            }
+            if let Some(error) = held.no_place() {
+                return error;
+            }
+            match self.pool.connection(&context.principal) {
+                Some(connection) => connection.explain(error),
+                None => error,
+            }
         })
     }
 

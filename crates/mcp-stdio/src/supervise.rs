@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::connection::{Connection, StderrHandler};
 use crate::guard::Guard;
 use crate::lines::{self, read_lines};
+use crate::places::Place;
 use crate::tools;
 
 /// How long a child that has ended, or closed a pipe, may take to have its last words read: a
@@ -52,10 +53,11 @@ struct Streams<'a> {
 pub(crate) async fn supervise(
     connection: Arc<Connection>,
     mut child: Box<dyn ChildWrapper>,
+    place: Place,
     care: Care,
 ) {
     let mut streams = Streams::of(&mut *child, &connection, &care);
-    let mut guard = Guard::new(child, Arc::clone(&connection));
+    let mut guard = Guard::new(child, Arc::clone(&connection), place);
     let end = serve(&connection, &mut guard, &mut streams, &care).await;
 
     let mut status = None;

@@ -9,6 +9,8 @@ mod failure;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod principals;
 #[cfg(test)]
 mod protocol;

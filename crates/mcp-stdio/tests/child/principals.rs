@@ -57,34 +57,6 @@ async fn a_cancelled_start_serves_the_next_caller() {
     assert_eq!(pid_of(&server, &context()).await, pid);
 }
 
-#[tokio::test]
-async fn too_many_take_the_place_of_the_idle() {
-    let server = fault_child("serve").max_children(2).build().unwrap();
-    let first = pid_of(&server, &of("first")).await;
-    let second = pid_of(&server, &of("second")).await;
-    let (held, third) = (of("second"), of("third"));
-    let waiting = call_as(&server, &held, "wait", json!({}));
-    let others = async {
-        let pid = pid_of(&server, &third).await;
-        gone(first).await;
-        let (busy, fourth) = (of("third"), of("fourth"));
-        let waiting = call_as(&server, &busy, "wait", json!({}));
-        tokio::select! {
-            biased;
-            outcome = waiting => panic!("{outcome:?}"),
-            refused = call_as(&server, &fourth, "echo", json!({})) => {
-                assert_eq!(refused.unwrap_err().kind(), ErrorKind::LimitExceeded);
-            }
-        }
-        pid
-    };
-    tokio::select! {
-        outcome = waiting => panic!("{outcome:?}"),
-        third = others => assert_ne!(third, second),
-    }
-    assert!(exists(second));
-}
-
 /// Gives each principal a token with a number that can be raised.
 #[derive(Debug, Default)]
 struct Rotating(AtomicU64);
