@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::wire::Malformed;
 use crate::{BoxFuture, CallContext, Error, Limits};
 
 /// A server that can be asked for more than tools, whatever lies between.
@@ -215,7 +216,10 @@ fn add_page<T: DeserializeOwned>(
         }
         match serde_json::from_str(item.get()) {
             Ok(item) => items.push(item),
-            Err(error) => tracing::warn!(%error, field, "an item is left out"),
+            Err(error) => {
+                let error = Malformed::from(&error);
+                tracing::warn!(%error, field, "an item is left out");
+            }
         }
     }
     let cursor: Cursor<'_> = serde_json::from_str(page.get()).map_err(malformed)?;
@@ -227,7 +231,11 @@ mod tests {
     use super::*;
     use crate::ErrorKind;
     use serde_json::json;
-    use std::sync::Mutex;
+    use std::fmt::Write as _;
+    use std::sync::{Arc, Mutex};
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
 
     /// Answers from a list of results, and keeps what it was asked.
     #[derive(Debug, Default)]
@@ -281,6 +289,58 @@ mod tests {
             .unwrap();
         let uris: Vec<_> = found.iter().map(|resource| resource.uri.as_str()).collect();
         assert_eq!(uris, ["a:1", "a:2"]);
+    }
+
+    /// All that is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<String>>);
+
+    impl Visit for Log {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            let mut log = self.0.lock().unwrap();
+            let _ = write!(log, "{field}={value:?} ");
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            span.record(&mut self.clone());
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, values: &Record<'_>) {
+            values.record(&mut self.clone());
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[tokio::test]
+    async fn a2_what_stands_in_a_broken_item_is_not_logged() {
+        let log = Log::default();
+        let logging = tracing::subscriber::set_default(log.clone());
+        let echo = "Bearer test-token-canary";
+        let server =
+            answering(&[json!({"resources": [{"uri": "a:1", "name": "x", "size": echo}]})]);
+        let found = server.list_resources(&CallContext::default()).await;
+        assert!(found.unwrap().is_empty());
+        drop(logging);
+        let logged = log.0.lock().unwrap();
+        assert!(
+            logged.contains("left out") && logged.contains("expected u"),
+            "{logged}"
+        );
+        assert!(!logged.contains("canary"), "{logged}");
     }
 
     #[tokio::test]
