@@ -7,108 +7,54 @@ mod replicas;
 mod sharing;
 mod stale;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mcp_adapter::{ToolSet, ToolSetBuilder};
+use mcp_core::auth::Credentials;
+use mcp_core::auth::time::Instant;
+use mcp_core::replicas::Cause;
+use mcp_core::testing::FakeServer;
 use mcp_core::{
-    BoxFuture, CacheScope, ErrorKind, Failure, ServerInfo, ToolCall, ToolDefinition, ToolOutput,
-    ToolServer, Transport,
+    BoxFuture, CallContext, Error, ErrorKind, Failure, Principal, ServerId, ToolServer,
 };
 use serde_json::json;
-use tokio::sync::Semaphore;
 
-use super::*;
+use crate::{CacheKey, CacheMode, ToolCache};
 
-/// Lists one tool that is named after who asks, unless told otherwise.
-#[derive(Debug)]
-struct Lister {
-    id: ServerId,
-    lists: AtomicUsize,
-    ttl: Option<Duration>,
-    scope: CacheScope,
-    /// Lists wait for a permit.
-    gate: Option<Semaphore>,
-    /// The next lists fail so.
-    failures: Mutex<Vec<Failure>>,
-    /// Calls are refused.
-    refuses: AtomicBool,
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Lists one tool that is named after who asks, and answers calls with who called.
+fn lister() -> FakeServer {
+    let definition = |context: &CallContext| {
+        let name = format!("tool_of_{}", context.principal.user());
+        vec![json!({ "name": name, "inputSchema": {} }).to_string()]
+    };
+    FakeServer::new("s")
+        .personal(definition)
+        .answering(|_, context| Box::pin(async { Ok(context.principal.to_string().into()) }))
 }
 
-impl Lister {
-    fn new() -> Self {
-        Self {
-            id: ServerId::new("s").unwrap(),
-            lists: AtomicUsize::new(0),
-            ttl: None,
-            scope: CacheScope::Private,
-            gate: None,
-            failures: Mutex::default(),
-            refuses: AtomicBool::new(false),
-        }
-    }
-
-    /// Its next list fails because nobody is there.
-    fn fails_once(&self) {
-        let peer = "nowhere".to_owned();
-        let failure = Failure::Connect { peer, source: None };
-        self.failures.lock().unwrap().push(failure);
-    }
-
-    fn lists(&self) -> usize {
-        self.lists.load(Ordering::SeqCst)
-    }
+fn server_id() -> ServerId {
+    ServerId::new("s").unwrap()
 }
 
-impl ToolServer for Lister {
-    fn id(&self) -> &ServerId {
-        &self.id
-    }
+/// Nobody is there.
+fn unreachable() -> Failure {
+    let peer = "nowhere".to_owned();
+    Failure::Connect { peer, source: None }
+}
 
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
+fn refusal() -> Failure {
+    let detail = String::new();
+    Failure::Forbidden { detail }
+}
 
-    fn list_tools<'a>(
-        &'a self,
-        context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async move {
-            self.lists.fetch_add(1, Ordering::SeqCst);
-            if let Some(gate) = &self.gate {
-                let work = async {
-                    gate.acquire().await.unwrap().forget();
-                    Ok(())
-                };
-                context
-                    .bound(Duration::from_secs(600), "listing", work)
-                    .await?;
-            }
-            if let Some(failure) = self.failures.lock().unwrap().pop() {
-                return Err(failure.into());
-            }
-            let mut listing = ToolListing::new(ServerInfo::default());
-            let name = format!("tool_of_{}", context.principal.user());
-            let tool = ToolDefinition::from_parts(&name, "", &json!({})).unwrap();
-            listing.tools.push(Arc::new(tool));
-            listing.ttl = self.ttl;
-            listing.cache_scope = self.scope;
-            Ok(listing)
-        })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async {
-            if self.refuses.load(Ordering::SeqCst) {
-                let detail = String::new();
-                return Err(Failure::Forbidden { detail }.into());
-            }
-            Ok(context.principal.to_string().into())
-        })
+/// Lets the caches' tasks run.
+async fn settled() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -120,12 +66,12 @@ fn token(of: &str) -> Credentials {
     Credentials::bearer(format!("test-token-{of}")).unwrap()
 }
 
-fn builder(server: &Arc<Lister>, name: &str) -> ToolSetBuilder {
-    let server: Arc<dyn ToolServer> = Arc::<Lister>::clone(server);
+fn builder(server: &Arc<FakeServer>, name: &str) -> ToolSetBuilder {
+    let server: Arc<dyn ToolServer> = Arc::<FakeServer>::clone(server);
     ToolSet::builder(server).principal(who(name))
 }
 
-async fn load(cache: &ToolCache, server: &Arc<Lister>, name: &str) -> Result<String, Error> {
+async fn load(cache: &ToolCache, server: &Arc<FakeServer>, name: &str) -> Result<String, Error> {
     let context = CallContext::new(who(name));
     let set = cache
         .get_or_load(&builder(server, name), &token(name), &context)

@@ -7,8 +7,6 @@ use mcp_core::replicas::{CatalogEntry, CatalogError, CatalogKey, CatalogStore, L
 
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
-
 /// A store in memory, which the test looks into and holds up.
 #[derive(Debug, Default)]
 struct Shelf {
@@ -105,11 +103,8 @@ fn on(shelf: &Arc<Shelf>, clock: &Arc<Calendar>) -> ToolCache {
         .build()
 }
 
-fn public() -> Arc<Lister> {
-    let mut server = Lister::new();
-    server.scope = CacheScope::Public;
-    server.ttl = Some(60 * SECOND);
-    Arc::new(server)
+fn public() -> Arc<FakeServer> {
+    Arc::new(lister().public().ttl(60 * SECOND))
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +140,7 @@ async fn who_starts_later_asks_nobody_and_keeps_it_no_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_private_is_not_put_there_and_not_looked_for_again() {
-    let (shelf, clock, server) = (Arc::default(), Calendar::new(), Arc::new(Lister::new()));
+    let (shelf, clock, server) = (Arc::default(), Calendar::new(), Arc::new(lister()));
     let cache = on(&shelf, &clock);
     load(&cache, &server, "alice").await.unwrap();
     load(&cache, &server, "bob").await.unwrap();
@@ -214,18 +209,18 @@ async fn a_server_that_is_invalidated_is_asked_anew() {
         tokio::time::advance(SECOND).await;
         let asked = CallContext::new(who("alice"));
         match by {
-            0 => one.invalidate_server(&server.id).await,
+            0 => one.invalidate_server(&server.id()).await,
             1 => one.invalidate_all().await,
             2 => {
                 // Nobody can take it away, and it is not believed all the same.
                 shelf.hangs.store(true, Ordering::SeqCst);
-                one.invalidate_server(&server.id).await;
+                one.invalidate_server(&server.id()).await;
                 shelf.hangs.store(false, Ordering::SeqCst);
                 tokio::time::sleep(6 * SECOND).await;
             }
             3 => {
                 // Who was slow puts there what was so before.
-                one.invalidate_server(&server.id).await;
+                one.invalidate_server(&server.id()).await;
                 shelf.place(old);
             }
             _ => {
@@ -237,9 +232,7 @@ async fn a_server_that_is_invalidated_is_asked_anew() {
                 continue;
             }
         }
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
+        settled().await;
         if by < 2 {
             assert_eq!(shelf.content(), None, "way {by}");
         }
@@ -258,14 +251,14 @@ async fn a_store_that_hangs_costs_a_moment_once() {
     let began = clock.now();
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!(clock.now() - began, Duration::from_millis(250));
-    cache.forget_server(&server.id).await;
+    cache.forget_server(&server.id()).await;
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!(clock.now() - began, Duration::from_millis(250));
     assert_eq!((server.lists(), shelf.counts()), (2, (1, 0)));
     // Later it is tried again.
     shelf.hangs.store(false, Ordering::SeqCst);
     tokio::time::advance(6 * SECOND).await;
-    cache.forget_server(&server.id).await;
+    cache.forget_server(&server.id()).await;
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!(shelf.counts(), (2, 1));
 }

@@ -5,14 +5,12 @@ use super::*;
 #[tokio::test]
 async fn a_load_in_flight_at_an_invalidation_is_not_kept() {
     for by in 0..5 {
-        let mut server = Lister::new();
-        server.gate = Some(Semaphore::new(0));
-        server.scope = CacheScope::Public;
-        let (cache, server) = (ToolCache::new(), Arc::new(server));
+        let server = Arc::new(lister().public().holding_lists_after(0));
+        let cache = ToolCache::new();
         let (loaded, ()) = tokio::join!(load(&cache, &server, "alice"), async {
             tokio::task::yield_now().await;
             assert_eq!(server.lists(), 1);
-            let (alice, id) = (who("alice"), ServerId::new("s").unwrap());
+            let (alice, id) = (who("alice"), server_id());
             match by {
                 0 => cache.invalidate_principal(&alice).await,
                 1 => cache.invalidate_principal_at(&alice, &id).await,
@@ -23,10 +21,10 @@ async fn a_load_in_flight_at_an_invalidation_is_not_kept() {
                     cache.invalidate(&CacheKey::new(id, alice, print)).await;
                 }
             }
-            server.gate.as_ref().unwrap().add_permits(1);
+            server.let_through(1);
         });
         assert!(loaded.is_ok());
-        server.gate.as_ref().unwrap().add_permits(1);
+        server.let_through(1);
         assert!(load(&cache, &server, "alice").await.is_ok());
         assert_eq!(server.lists(), 2, "way {by}");
     }
@@ -34,7 +32,7 @@ async fn a_load_in_flight_at_an_invalidation_is_not_kept() {
 
 #[tokio::test]
 async fn an_invalidation_takes_what_it_names() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     for name in ["alice", "bob"] {
         load(&cache, &server, name).await.unwrap();
     }
@@ -48,7 +46,7 @@ async fn an_invalidation_takes_what_it_names() {
         .await;
     load(&cache, &server, "bob").await.unwrap();
     assert_eq!(server.lists(), 3);
-    cache.invalidate_server(&ServerId::new("s").unwrap()).await;
+    cache.invalidate_server(&server_id()).await;
     for name in ["alice", "bob"] {
         load(&cache, &server, name).await.unwrap();
     }
@@ -57,7 +55,7 @@ async fn an_invalidation_takes_what_it_names() {
 
 #[tokio::test]
 async fn a_refused_call_takes_what_its_user_has_there() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     let context = CallContext::new(who("alice"));
     let watched = builder(&server, "alice").middleware(cache.watch());
     load(&cache, &server, "bob").await.unwrap();
@@ -67,7 +65,7 @@ async fn a_refused_call_takes_what_its_user_has_there() {
         set.unwrap().iter().next().unwrap().call(()).await.unwrap();
     }
     assert!(cache.get(&watched, &token("alice")).await.is_some());
-    server.refuses.store(true, Ordering::SeqCst);
+    server.fail_next_call(refusal());
     let set = cache.get(&watched, &reader).await.unwrap();
     let error = set.iter().next().unwrap().call(()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Forbidden);
@@ -81,13 +79,12 @@ async fn a_refused_call_takes_what_its_user_has_there() {
 
 #[tokio::test]
 async fn a_refused_list_takes_what_its_user_has_there() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
-    let refusal = Failure::Unauthorized {
+    server.fail_next_list(Failure::Unauthorized {
         hint: String::new(),
         scopes: Vec::new(),
-    };
-    server.failures.lock().unwrap().push(refusal);
+    });
     let (made, context) = (builder(&server, "alice"), CallContext::new(who("alice")));
     let old = token("alice-old");
     assert!(cache.get_or_load(&made, &old, &context).await.is_err());
@@ -96,7 +93,7 @@ async fn a_refused_list_takes_what_its_user_has_there() {
 
 #[tokio::test]
 async fn what_watches_a_cache_does_not_keep_it() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     let watched = builder(&server, "alice").middleware(cache.watch());
     let context = CallContext::new(who("alice"));
     let set = cache
@@ -106,13 +103,13 @@ async fn what_watches_a_cache_does_not_keep_it() {
     let store = Arc::downgrade(&cache.store);
     drop(cache);
     assert!(store.upgrade().is_none());
-    server.refuses.store(true, Ordering::SeqCst);
+    server.fail_next_call(refusal());
     assert!(set.iter().next().unwrap().call(()).await.is_err());
 }
 
 #[tokio::test]
 async fn modes_say_what_to_do_with_what_is_there() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     let (made, credentials) = (builder(&server, "alice"), token("alice"));
     let context = CallContext::new(who("alice"));
     let load = |mode| cache.load(mode, &made, &credentials, &context);
@@ -123,13 +120,13 @@ async fn modes_say_what_to_do_with_what_is_there() {
     load(CacheMode::Use).await.unwrap();
     assert_eq!(server.lists(), 2);
     // A failure around it leaves what is there.
-    server.fails_once();
+    server.fail_next_list(unreachable());
     assert!(load(CacheMode::Bypass).await.is_err());
     assert!(cache.get(&made, &credentials).await.is_some());
     load(CacheMode::Refresh).await.unwrap();
     assert_eq!(server.lists(), 4);
     // A refresh that fails has forgotten what was there.
-    server.fails_once();
+    server.fail_next_list(unreachable());
     assert!(load(CacheMode::Refresh).await.is_err());
     assert!(cache.get(&made, &credentials).await.is_none());
     let stats = cache.stats();

@@ -5,8 +5,10 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn the_shortest_life_counts() {
     let lives = |ttl: Option<u64>, expires: Option<u64>| async move {
-        let mut server = Lister::new();
-        server.ttl = ttl.map(Duration::from_secs);
+        let server = match ttl {
+            Some(seconds) => lister().ttl(Duration::from_secs(seconds)),
+            None => lister(),
+        };
         let server = Arc::new(server);
         let cache = ToolCache::builder().ttl(Duration::from_secs(60)).build();
         let mut credentials = Credentials::builder().bearer("test-token-alice").unwrap();
@@ -36,8 +38,8 @@ async fn the_shortest_life_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_remembered_briefly() {
-    let server = Arc::new(Lister::new());
-    server.fails_once();
+    let server = Arc::new(lister());
+    server.fail_next_list(unreachable());
     let cache = ToolCache::builder()
         .negative_ttl(Duration::from_secs(2))
         .build();
@@ -50,12 +52,12 @@ async fn a_failure_is_remembered_briefly() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_can_remember_a_failure_for_long() {
-    let server = Arc::new(Lister::new());
+    let server = Arc::new(lister());
     for (cache, seconds) in [
         (ToolCache::new(), 1),
         (ToolCache::builder().negative_ttl(Duration::MAX).build(), 60),
     ] {
-        server.fails_once();
+        server.fail_next_list(unreachable());
         assert!(load(&cache, &server, "alice").await.is_err());
         tokio::time::advance(Duration::from_millis(seconds * 1_000 - 1)).await;
         assert!(load(&cache, &server, "alice").await.is_err());
@@ -65,19 +67,14 @@ async fn nobody_can_remember_a_failure_for_long() {
     }
     // A refusal is not remembered at all.
     let cache = ToolCache::new();
-    let refusal = Failure::Forbidden {
-        detail: String::new(),
-    };
-    server.failures.lock().unwrap().push(refusal);
+    server.fail_next_list(refusal());
     assert!(load(&cache, &server, "alice").await.is_err());
     assert!(load(&cache, &server, "alice").await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_layer_above_learns_until_when_and_whether_something_changed() {
-    let mut server = Lister::new();
-    server.ttl = Some(Duration::from_secs(10));
-    let server = Arc::new(server);
+    let server = Arc::new(lister().ttl(Duration::from_secs(10)));
     let cache = ToolCache::new();
     let (alice, began) = (who("alice"), Instant::now());
     let (made, credentials) = (builder(&server, "alice"), token("alice"));

@@ -6,8 +6,6 @@ use mcp_core::replicas::{
 
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
-
 /// A bus that the test takes away.
 #[derive(Clone, Debug, Default)]
 struct Flaky(Hub);
@@ -31,30 +29,18 @@ fn on(bus: &(impl InvalidationBus + Clone + 'static)) -> ToolCache {
         .build()
 }
 
-/// Lets the caches' tasks run.
-async fn settled() {
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn holds(cache: &ToolCache, server: &Arc<Lister>, name: &str) -> bool {
+async fn holds(cache: &ToolCache, server: &Arc<FakeServer>, name: &str) -> bool {
     let made = builder(server, name);
     cache.get(&made, &token(name)).await.is_some()
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_one_forgets_all_forget_and_nobody_says_it_again() {
-    let (alice, id) = (who("alice"), ServerId::new("s").unwrap());
-    let refused = |server: &Lister| {
-        let detail = String::new();
-        let refusal = Failure::Forbidden { detail };
-        server.failures.lock().unwrap().push(refusal);
-    };
+    let (alice, id) = (who("alice"), server_id());
     for by in 0..8 {
         let bus = LocalBus::new();
         let (one, other) = (on(&bus), on(&bus));
-        let server = Arc::new(Lister::new());
+        let server = Arc::new(lister());
         for cache in [&one, &other] {
             load(cache, &server, "alice").await.unwrap();
             load(cache, &server, "bob").await.unwrap();
@@ -73,13 +59,13 @@ async fn what_one_forgets_all_forget_and_nobody_says_it_again() {
                 one.invalidate(&key).await;
             }
             4 => {
-                refused(&server);
+                server.fail_next_list(refusal());
                 let old = token("alice-old");
                 let list = one.get_or_load(&watched, &old, &context).await;
                 assert!(list.is_err());
             }
             5 => {
-                server.refuses.store(true, Ordering::SeqCst);
+                server.fail_next_call(refusal());
                 let set = one.get(&watched, &token("alice")).await.unwrap();
                 assert!(set.iter().next().unwrap().call(()).await.is_err());
             }
@@ -122,7 +108,7 @@ async fn layers_above_learn_that_others_forgot() {
 async fn what_one_does_for_itself_is_not_told() {
     let bus = LocalBus::new();
     let (one, other) = (on(&bus), on(&bus));
-    let server = Arc::new(Lister::new());
+    let server = Arc::new(lister());
     load(&other, &server, "alice").await.unwrap();
     let (made, context) = (builder(&server, "alice"), CallContext::new(who("alice")));
     one.refresh(&made, &token("alice"), &context).await.unwrap();
@@ -138,7 +124,7 @@ async fn what_one_does_for_itself_is_not_told() {
 async fn while_nobody_can_be_heard_nothing_is_kept_for_long() {
     let bus = Flaky::default();
     bus.0.set_connected(true);
-    let (cache, server) = (on(&bus), Arc::new(Lister::new()));
+    let (cache, server) = (on(&bus), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
     assert!(!cache.stats().away);
     tokio::time::advance(100 * SECOND).await;
@@ -175,7 +161,7 @@ async fn while_nobody_can_be_heard_nothing_is_kept_for_long() {
 async fn a_moment_away_costs_nothing() {
     let bus = Flaky::default();
     bus.0.set_connected(true);
-    let (cache, server) = (on(&bus), Arc::new(Lister::new()));
+    let (cache, server) = (on(&bus), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
     for _ in 0..5 {
         for connected in [false, true] {
@@ -196,7 +182,7 @@ async fn stale_sets_are_not_given_while_nobody_can_be_heard() {
         .away_ttl(SECOND)
         .stale_while_revalidate(100 * SECOND)
         .build();
-    let server = Arc::new(Lister::new());
+    let server = Arc::new(lister());
     load(&cache, &server, "alice").await.unwrap();
     tokio::time::advance(2 * SECOND).await;
     load(&cache, &server, "alice").await.unwrap();
@@ -206,9 +192,7 @@ async fn stale_sets_are_not_given_while_nobody_can_be_heard() {
 #[tokio::test(start_paused = true)]
 async fn everything_goes_when_something_may_have_been_missed() {
     let bus = Flaky::default();
-    let mut server = Lister::new();
-    server.scope = CacheScope::Public;
-    let (cache, server) = (on(&bus), Arc::new(server));
+    let (cache, server) = (on(&bus), Arc::new(lister().public()));
     load(&cache, &server, "alice").await.unwrap();
     // A bus that connects does not know what was said before. Nobody relied on it.
     bus.0.tell_missed();
@@ -235,8 +219,8 @@ async fn everything_goes_when_something_may_have_been_missed() {
 #[tokio::test(start_paused = true)]
 async fn a_notice_that_all_replicas_tell_makes_nobody_load_again_and_again() {
     let bus = LocalBus::new();
-    let (cache, server) = (on(&bus), Arc::new(Lister::new()));
-    let id = ServerId::new("s").unwrap();
+    let (cache, server) = (on(&bus), Arc::new(lister()));
+    let id = server_id();
     load(&cache, &server, "alice").await.unwrap();
     for _ in 0..30 {
         bus.publish(
@@ -259,77 +243,36 @@ async fn a_notice_that_all_replicas_tell_makes_nobody_load_again_and_again() {
     assert_eq!(server.lists(), 3);
 }
 
-/// Lists one tool, described as it is told, and perhaps another.
-#[derive(Debug)]
-struct Changing {
-    id: ServerId,
-    description: Mutex<String>,
-    more: AtomicBool,
-}
-
-impl ToolServer for Changing {
-    fn id(&self) -> &ServerId {
-        &self.id
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async {
-            let mut listing = ToolListing::new(ServerInfo::default());
-            listing.ttl = Some(SECOND);
-            let text = self.description.lock().unwrap().clone();
-            let tool = ToolDefinition::from_parts("pay", &text, &json!({})).unwrap();
-            listing.tools.push(Arc::new(tool));
-            if self.more.load(Ordering::SeqCst) {
-                let tool = ToolDefinition::from_parts("more", "", &json!({})).unwrap();
-                listing.tools.push(Arc::new(tool));
-            }
-            Ok(listing)
-        })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok("".into()) })
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_definition_that_changed_is_told() {
     let bus = LocalBus::new();
     let (one, other) = (on(&bus), on(&bus));
-    let server = Arc::new(Changing {
-        id: ServerId::new("s").unwrap(),
-        description: Mutex::new("pays".to_owned()),
-        more: AtomicBool::new(false),
+    let tools = Arc::new(Mutex::new(vec![("pay", "pays".to_owned())]));
+    let describe = |text: &str| text.clone_into(&mut tools.lock().unwrap()[0].1);
+    let listed = Arc::clone(&tools);
+    let server = FakeServer::new("s").ttl(SECOND).personal(move |_| {
+        let definition = |(name, text): &(&str, String)| {
+            json!({ "name": name, "description": text, "inputSchema": {} }).to_string()
+        };
+        listed.lock().unwrap().iter().map(definition).collect()
     });
-    let shared: Arc<dyn ToolServer> = Arc::<Changing>::clone(&server);
+    let server = Arc::new(server);
     let load = async |cache: &ToolCache, name: &str| {
-        let made = ToolSet::builder(Arc::clone(&shared)).principal(who(name));
-        let context = CallContext::new(who(name));
+        let (made, context) = (builder(&server, name), CallContext::new(who(name)));
         let set = cache.get_or_load(&made, &token(name), &context).await;
         set.unwrap().len()
     };
     load(&one, "alice").await;
     tokio::time::advance(SECOND).await;
     // A tool more says something of her alone.
-    server.more.store(true, Ordering::SeqCst);
+    tools.lock().unwrap().push(("more", String::new()));
     assert_eq!(load(&one, "alice").await, 2);
     assert_eq!(one.stats().announced, 0);
     tokio::time::advance(SECOND).await;
     for cache in [&one, &other] {
         load(cache, "bob").await;
     }
-    *server.description.lock().unwrap() = "pays, and tells the server why".to_owned();
+    describe("pays, and tells the server why");
     assert_eq!(load(&one, "alice").await, 2);
     settled().await;
     assert_eq!((one.stats().announced, other.stats().heard), (1, 1));
@@ -344,13 +287,13 @@ async fn a_definition_that_changed_is_told() {
     // A server that changes all the time is not told all the time.
     for n in 0..20 {
         tokio::time::advance(SECOND).await;
-        *server.description.lock().unwrap() = format!("pays at {n}");
+        describe(&format!("pays at {n}"));
         load(&one, "alice").await;
     }
     settled().await;
     assert_eq!(one.stats().announced, 1);
     tokio::time::advance(20 * SECOND).await;
-    *server.description.lock().unwrap() = "pays".to_owned();
+    describe("pays");
     load(&one, "alice").await;
     assert_eq!(one.stats().announced, 2);
 }
@@ -358,7 +301,7 @@ async fn a_definition_that_changed_is_told() {
 #[tokio::test]
 async fn who_listens_ends_with_the_cache() {
     let bus = LocalBus::new();
-    let (cache, server) = (on(&bus), Arc::new(Lister::new()));
+    let (cache, server) = (on(&bus), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
     settled().await;
     let store = Arc::downgrade(&cache.store);
@@ -379,7 +322,7 @@ fn another_listens_where_a_runtime_ended() {
     };
     let bus = LocalBus::new();
     // Made where nothing can run: it is away until it is asked for something.
-    let (cache, server) = (on(&bus), Arc::new(Lister::new()));
+    let (cache, server) = (on(&bus), Arc::new(lister()));
     assert!(cache.stats().away);
     runtime().block_on(async {
         load(&cache, &server, "alice").await.unwrap();

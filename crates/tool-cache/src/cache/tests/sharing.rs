@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn users_never_share_an_entry() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     for _ in 0..3 {
         for name in ["alice", "bob"] {
             let tool = load(&cache, &server, name).await.unwrap();
@@ -28,7 +28,7 @@ async fn users_never_share_an_entry() {
 
 #[test]
 fn no_choice_of_names_makes_two_keys_one() {
-    let server = ServerId::new("s").unwrap();
+    let server = server_id();
     let none = Fingerprint::anonymous();
     let key = |tenant: &str, user: &str| {
         let principal = Principal::in_tenant(tenant, user).unwrap();
@@ -46,9 +46,8 @@ fn no_choice_of_names_makes_two_keys_one() {
 
 #[tokio::test]
 async fn many_callers_share_one_load() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(0));
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
+    let server = Arc::new(lister().holding_lists_after(0));
+    let cache = ToolCache::new();
     let callers: Vec<_> = (0..200)
         .map(|_| {
             let (cache, server) = (cache.clone(), Arc::clone(&server));
@@ -58,7 +57,7 @@ async fn many_callers_share_one_load() {
     while server.lists() == 0 {
         tokio::task::yield_now().await;
     }
-    server.gate.as_ref().unwrap().add_permits(1);
+    server.let_through(1);
     for caller in callers {
         assert_eq!(caller.await.unwrap().unwrap(), "tool_of_alice");
     }
@@ -69,9 +68,8 @@ async fn many_callers_share_one_load() {
 
 #[tokio::test]
 async fn a_failure_is_shared_and_not_kept() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(0));
-    server.fails_once();
+    let server = lister().holding_lists_after(0);
+    server.fail_next_list(unreachable());
     let cache = ToolCache::builder().negative_ttl(Duration::ZERO).build();
     let server = Arc::new(server);
     let (first, second, ()) = tokio::join!(
@@ -79,22 +77,21 @@ async fn a_failure_is_shared_and_not_kept() {
         load(&cache, &server, "alice"),
         async {
             tokio::task::yield_now().await;
-            server.gate.as_ref().unwrap().add_permits(1);
+            server.let_through(1);
         }
     );
     assert_eq!(first.unwrap_err().kind(), ErrorKind::Connect);
     assert_eq!(second.unwrap_err().kind(), ErrorKind::Connect);
     assert_eq!(server.lists(), 1);
-    server.gate.as_ref().unwrap().add_permits(1);
+    server.let_through(1);
     assert!(load(&cache, &server, "alice").await.is_ok());
     assert_eq!(cache.stats().failures, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn somebody_elses_cancellation_is_not_mine() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(0));
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
+    let server = Arc::new(lister().holding_lists_after(0));
+    let cache = ToolCache::new();
     let made = builder(&server, "alice");
     // One who is dropped, one who is cancelled by token, and one who goes on.
     let (deadline, patient) = (
@@ -112,7 +109,7 @@ async fn somebody_elses_cancellation_is_not_mine() {
             while server.lists() < 3 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            server.gate.as_ref().unwrap().add_permits(1);
+            server.let_through(1);
         }
     );
     assert!(dropped.is_err());
@@ -132,15 +129,13 @@ fn cancelled_soon() -> tokio_util::sync::CancellationToken {
 
 #[tokio::test(start_paused = true)]
 async fn public_lists_are_shared_and_bindings_are_not() {
-    let mut server = Lister::new();
-    server.scope = CacheScope::Public;
-    server.ttl = Some(Duration::from_secs(10));
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
+    let server = Arc::new(lister().public().ttl(10 * SECOND));
+    let cache = ToolCache::new();
     load(&cache, &server, "alice").await.unwrap();
     // His list is hers; `load` sees to it that the tools are bound to him, and here they are called.
     assert_eq!(load(&cache, &server, "bob").await.unwrap(), "tool_of_alice");
     assert_eq!((server.lists(), cache.stats().shared), (1, 1));
-    let own = Arc::new(Lister::new());
+    let own = Arc::new(lister());
     let his = builder(&own, "carol");
     let context = CallContext::new(who("carol"));
     let set = cache
@@ -162,7 +157,7 @@ async fn public_lists_are_shared_and_bindings_are_not() {
 
 #[tokio::test]
 async fn a_hit_is_bound_as_the_caller_binds() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
     let context = CallContext::new(who("alice"));
     let stop = mcp_adapter::MiddlewareStack::new().with(Stop);
@@ -199,7 +194,7 @@ impl mcp_adapter::Middleware for Stop {
 #[tokio::test]
 async fn many_users_seen_once_take_bounded_room() {
     let cache = ToolCache::builder().capacity(100).build();
-    let server = Arc::new(Lister::new());
+    let server = Arc::new(lister());
     for n in 0..5_000 {
         load(&cache, &server, &format!("user{n}")).await.unwrap();
     }
@@ -212,7 +207,7 @@ async fn many_users_seen_once_take_bounded_room() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interleaved_users_never_see_each_other() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
     let users: Vec<_> = (0..8)
         .map(|user| {
             let (cache, server) = (cache.clone(), Arc::clone(&server));
@@ -238,8 +233,8 @@ async fn interleaved_users_never_see_each_other() {
 
 #[tokio::test]
 async fn what_is_told_to_one_is_kept_for_that_one_though_nobody_is_bound() {
-    let (cache, server) = (ToolCache::new(), Arc::new(Lister::new()));
-    let shared: Arc<dyn ToolServer> = Arc::<Lister>::clone(&server);
+    let (cache, server) = (ToolCache::new(), Arc::new(lister()));
+    let shared: Arc<dyn ToolServer> = Arc::<FakeServer>::clone(&server);
     let unbound = ToolSet::builder(shared);
     // One token for the whole platform: who asks is told to the server in another way.
     let credentials = token("platform");
@@ -260,9 +255,8 @@ async fn what_is_told_to_one_is_kept_for_that_one_though_nobody_is_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn each_caller_waits_as_long_as_it_has() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(0));
-    let (cache, server) = (ToolCache::new(), Arc::new(server));
+    let server = Arc::new(lister().holding_lists_after(0));
+    let cache = ToolCache::new();
     let load_within = |seconds| {
         let (cache, server) = (cache.clone(), Arc::clone(&server));
         async move {
@@ -282,7 +276,7 @@ async fn each_caller_waits_as_long_as_it_has() {
         cache.invalidate_all().await;
         let opened = async {
             tokio::time::sleep(Duration::from_secs(10)).await;
-            server.gate.as_ref().unwrap().add_permits(1);
+            server.let_through(1);
         };
         let (one, other, ()) = tokio::join!(load_within(first), load_within(second), opened);
         let (hasty, patient) = if first < second {

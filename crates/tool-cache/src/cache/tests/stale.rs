@@ -2,8 +2,6 @@
 
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
-
 fn lenient() -> ToolCache {
     ToolCache::builder()
         .ttl(10 * SECOND)
@@ -12,24 +10,22 @@ fn lenient() -> ToolCache {
 }
 
 /// Lets tasks of the cache run until the server has been asked so often and has answered.
-async fn settled(server: &Lister, lists: usize) {
+async fn refreshed(server: &FakeServer, lists: usize) {
     while server.lists() < lists {
         tokio::task::yield_now().await;
     }
-    for _ in 0..20 {
-        tokio::task::yield_now().await;
-    }
+    settled().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_refresh_runs_behind_those_who_are_served() {
-    let (cache, server) = (lenient(), Arc::new(Lister::new()));
+    let (cache, server) = (lenient(), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
     tokio::time::advance(11 * SECOND).await;
     for _ in 0..50 {
         load(&cache, &server, "alice").await.unwrap();
     }
-    settled(&server, 2).await;
+    refreshed(&server, 2).await;
     load(&cache, &server, "alice").await.unwrap();
     let stats = cache.stats();
     assert_eq!(server.lists(), 2);
@@ -42,32 +38,30 @@ async fn one_refresh_runs_behind_those_who_are_served() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_fails_is_tried_again_after_a_pause() {
-    let (cache, server) = (lenient(), Arc::new(Lister::new()));
+    let (cache, server) = (lenient(), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
     tokio::time::advance(11 * SECOND).await;
-    server.fails_once();
+    server.fail_next_list(unreachable());
     load(&cache, &server, "alice").await.unwrap();
-    settled(&server, 2).await;
+    refreshed(&server, 2).await;
     load(&cache, &server, "alice").await.unwrap();
-    settled(&server, 2).await;
+    refreshed(&server, 2).await;
     assert_eq!(server.lists(), 2);
     tokio::time::advance(5 * SECOND).await;
     load(&cache, &server, "alice").await.unwrap();
-    settled(&server, 3).await;
+    refreshed(&server, 3).await;
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!((server.lists(), cache.stats().hits), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_is_refused_takes_the_set_away() {
-    let (cache, server) = (lenient(), Arc::new(Lister::new()));
+    let (cache, server) = (lenient(), Arc::new(lister()));
     load(&cache, &server, "alice").await.unwrap();
     tokio::time::advance(11 * SECOND).await;
-    let detail = String::new();
-    let refusal = Failure::Forbidden { detail };
-    server.failures.lock().unwrap().push(refusal);
+    server.fail_next_list(refusal());
     load(&cache, &server, "alice").await.unwrap();
-    settled(&server, 2).await;
+    refreshed(&server, 2).await;
     assert_eq!(cache.stats().invalidations, 1);
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!((server.lists(), cache.stats().stale), (3, 1));
@@ -75,7 +69,7 @@ async fn a_refresh_that_is_refused_takes_the_set_away() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_outlives_its_credentials_or_what_is_never_fresh() {
-    let (cache, server) = (lenient(), Arc::new(Lister::new()));
+    let (cache, server) = (lenient(), Arc::new(lister()));
     let made = builder(&server, "alice");
     let context = CallContext::new(who("alice"));
     let short = Credentials::builder().bearer("test-token-alice").unwrap();
@@ -87,9 +81,7 @@ async fn nothing_outlives_its_credentials_or_what_is_never_fresh() {
     load_it().await.unwrap();
     assert_eq!((server.lists(), cache.stats().stale), (2, 0));
 
-    let mut never = Lister::new();
-    never.ttl = Some(Duration::ZERO);
-    let never = Arc::new(never);
+    let never = Arc::new(lister().ttl(Duration::ZERO));
     let cache = lenient();
     load(&cache, &never, "alice").await.unwrap();
     load(&cache, &never, "alice").await.unwrap();
@@ -98,25 +90,23 @@ async fn nothing_outlives_its_credentials_or_what_is_never_fresh() {
 
 #[tokio::test(start_paused = true)]
 async fn an_invalidation_reaches_a_refresh_under_way() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(1));
-    let (cache, server) = (lenient(), Arc::new(server));
+    let server = Arc::new(lister().holding_lists_after(1));
+    let cache = lenient();
     load(&cache, &server, "alice").await.unwrap();
     tokio::time::advance(11 * SECOND).await;
     load(&cache, &server, "alice").await.unwrap();
-    settled(&server, 2).await;
+    refreshed(&server, 2).await;
     cache.invalidate_principal(&who("alice")).await;
-    server.gate.as_ref().unwrap().add_permits(1);
-    settled(&server, 2).await;
+    server.let_through(1);
+    refreshed(&server, 2).await;
     let made = builder(&server, "alice");
     assert!(cache.get(&made, &token("alice")).await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn refreshes_are_few_and_end_with_the_cache() {
-    let mut server = Lister::new();
-    server.gate = Some(Semaphore::new(40));
-    let (cache, server) = (lenient(), Arc::new(server));
+    let server = Arc::new(lister().holding_lists_after(40));
+    let cache = lenient();
     let users: Vec<_> = (0..40).map(|n| format!("user{n}")).collect();
     for user in &users {
         load(&cache, &server, user).await.unwrap();
@@ -125,10 +115,10 @@ async fn refreshes_are_few_and_end_with_the_cache() {
     for user in &users {
         load(&cache, &server, user).await.unwrap();
     }
-    settled(&server, 40 + 16).await;
+    refreshed(&server, 40 + 16).await;
     assert_eq!((server.lists(), cache.stats().stale), (40 + 16, 40));
     let store = Arc::downgrade(&cache.store);
     drop(cache);
-    settled(&server, 40 + 16).await;
+    refreshed(&server, 40 + 16).await;
     assert!(store.upgrade().is_none(), "a task still holds the store");
 }
