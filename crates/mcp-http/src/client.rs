@@ -1,5 +1,6 @@
 //! The guarded HTTP client: one pool for everybody, and a policy on where it may go.
 
+mod body;
 mod builder;
 mod connect;
 mod failure;
@@ -17,13 +18,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use mcp_core::{Error, Limits};
 
+pub(crate) use self::body::Departure;
+use self::body::RequestBody;
 pub use self::builder::HttpClientBuilder;
 pub use self::failure::SendError;
 pub use self::handshake::Handshake;
@@ -71,7 +72,7 @@ struct Inner {
     pools: [OnceLock<Pool>; AddressPolicy::ALL.len()],
 }
 
-type Pool = Client<Connector, Full<Bytes>>;
+type Pool = Client<Connector, RequestBody>;
 
 impl HttpClient {
     /// A client with the default bounds and policies.
@@ -121,11 +122,12 @@ impl HttpClient {
             mut headers,
             body,
             source,
+            departure,
         } = request;
         let policy = self.policy(url, source).map_err(SendError::refused)?;
         headers.insert(header::ACCEPT_ENCODING, IDENTITY);
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
-        let mut request = http::Request::new(Full::new(body));
+        let mut request = http::Request::new(RequestBody::new(body, departure));
         *request.method_mut() = method;
         *request.uri_mut() = url.uri().clone();
         *request.headers_mut() = headers;
@@ -172,6 +174,7 @@ impl HttpClient {
                 headers: headers.clone(),
                 body: body.clone(),
                 source: UrlSource::Supplied { by: &first },
+                departure: None,
             };
             response = self.send(next).await?;
         }

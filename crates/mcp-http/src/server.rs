@@ -14,6 +14,7 @@ mod listing;
 mod questions;
 mod retry_after;
 mod rpc;
+mod sending;
 mod sent;
 mod session;
 mod shares;

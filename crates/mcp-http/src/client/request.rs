@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mcp_core::auth::Credentials;
 
+use super::body::Departure;
 use super::url::HttpUrl;
 
 /// One request of the guarded client. Printing shows where it goes and the names of its headers:
@@ -22,6 +23,8 @@ pub struct HttpRequest<'a> {
     pub body: Bytes,
     /// Who chose the URL.
     pub source: UrlSource<'a>,
+    /// Told when the body leaves.
+    pub(crate) departure: Option<Departure>,
 }
 
 /// Who chose a URL: that decides which addresses it may lead to.
@@ -61,6 +64,7 @@ impl<'a> HttpRequest<'a> {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             source: UrlSource::Configured,
+            departure: None,
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) context: &'a CallContext,
     /// The session that it belongs to, whose headers go with it.
     pub(crate) session: Option<&'a SessionKey>,
-    /// Told whether the server may be at work on it.
+    /// Told whether the server may be at work on it, also when the exchange is dropped half-way.
     pub(crate) under_way: Option<&'a AtomicBool>,
     /// How long the server may stay silent. Credentials may take what time they need.
     pub(crate) silence: Option<Duration>,
@@ -59,9 +59,10 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn is_under_way(&self, is: bool) {
+    /// The server has done with it: it answered, and not with what was asked for.
+    fn turned_away(&self) {
         if let Some(under_way) = self.under_way {
-            under_way.store(is, Ordering::Relaxed);
+            under_way.store(false, Ordering::Relaxed);
         }
     }
 
@@ -135,16 +136,7 @@ impl Inner {
             let mut request = HttpRequest::new(exchange.method.clone(), url);
             request.headers = map;
             request.body = exchange.body.clone();
-            exchange.is_under_way(true);
-            let response = match exchange.silence {
-                None => self.client.send(request).await,
-                Some(limit) => {
-                    let sending = Box::pin(self.client.send(request));
-                    let sent = tokio::time::timeout(limit, sending).await;
-                    sent.map_err(|_| Fault::silent(limit))?
-                }
-            };
-            let response = match response {
+            let response = match self.send(exchange, request).await? {
                 Ok(response) => response,
                 Err(error) if !reconnected && may_repeat(&error) => {
                     reconnected = true;
@@ -154,7 +146,7 @@ impl Inner {
             };
             let status = response.status();
             if status.is_redirection() {
-                exchange.is_under_way(false);
+                exchange.turned_away();
                 hops += 1;
                 let Some(to) = self.redirect(exchange, url, &response, hops)? else {
                     return Ok(Answered { response, sent });
@@ -167,7 +159,7 @@ impl Inner {
             if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                 return Ok(Answered { response, sent });
             }
-            exchange.is_under_way(false);
+            exchange.turned_away();
             let challenges =
                 Challenge::parse(response.headers().get_all(header::WWW_AUTHENTICATE), &sent);
             let said = |error| challenges.iter().any(|it| it.error() == Some(error));
