@@ -43,10 +43,8 @@ impl FaultServer {
     /// # Panics
     /// When no port can be had.
     pub async fn modern() -> Self {
-        Self::start(|request, mut wire| async move {
-            wire.modern(&request).await.then_some(wire)
-        })
-        .await
+        Self::start(|request, mut wire| async move { wire.modern(&request).await.then_some(wire) })
+            .await
     }
 
     /// Starts one at a port that another one had before, as a server that was restarted.
@@ -270,7 +268,8 @@ impl Wire {
             ("DELETE", _) => self.respond(200, &[], "").await,
             (_, "initialize") => {
                 let result = json!({
-                    "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": {"tools": {}, "resources": {}, "prompts": {}},
                     "serverInfo": {"name": "faulty", "version": "1"},
                 });
                 self.respond(200, &headers, &request.result(&result)).await

@@ -7,10 +7,11 @@
 //!
 //! Nothing here runs in a task of its own: sending happens in the caller's future, receiving in the
 //! transport's reader. What a server asks is answered in [`Duplex::answer_requests`], which the
-//! transport runs beside its reader, as it runs [`Duplex::listen`]. Every wait ends with the context's deadline, and every map is bounded by
-//! [`Limits`](crate::Limits).
+//! transport runs beside its reader, as it runs [`Duplex::listen`]. Every wait ends with the context's
+//! deadline, and every map is bounded by [`Limits`](crate::Limits).
 
 mod calls;
+mod capabilities;
 mod channel;
 mod connection;
 mod correlator;
@@ -23,6 +24,7 @@ mod rounds;
 #[cfg(test)]
 mod tests;
 
+pub use capabilities::Capabilities;
 pub use channel::{Channel, Outgoing};
 pub use connection::{Duplex, Settings};
 pub use input::{Asked, InputHandler, InputRequest, Offer, OpenRequest};

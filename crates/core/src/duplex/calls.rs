@@ -22,7 +22,7 @@ impl Duplex {
         let limits = &self.settings.limits;
         let listed = async {
             let mut collector = ToolCollector::new(negotiated.info.clone(), limits);
-            if !negotiated.has_tools {
+            if !negotiated.capabilities.has_tools() {
                 // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
                 return Ok(collector.finish());
             }
@@ -72,7 +72,7 @@ impl Duplex {
     ) -> Result<ToolOutput, Error> {
         let negotiated = self.negotiated()?;
         let stateless = negotiated.version.is_stateless();
-        if !stateless && !negotiated.has_tools {
+        if !stateless && !negotiated.capabilities.has_tools() {
             // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
             return Err(Error::no_tools(call.tool.name()));
         }

@@ -114,7 +114,8 @@ impl Duplex {
     /// cancels the request at the server.
     ///
     /// # Errors
-    /// [`Failure::Rpc`] when the server refuses; the reason why the connection is closed; timeouts,
+    /// [`Failure::Rpc`] when the server refuses, or did not offer such a thing in its handshake: then
+    /// it is not asked, and the code is -32601. The reason why the connection is closed; timeouts,
     /// limits and cancellation.
     pub async fn request(
         &self,
@@ -129,7 +130,9 @@ impl Duplex {
             #[serde(rename = "_meta", skip_serializing_if = "RequestMeta::is_empty")]
             meta: RequestMeta<'a>,
         }
-        let version = self.negotiated()?.version;
+        let negotiated = self.negotiated()?;
+        let version = negotiated.version;
+        negotiated.capabilities.permit(method, version)?;
         if params.contains_key("_meta") {
             return Err(Error::config("`_meta` is added by the connection"));
         }

@@ -12,9 +12,9 @@ impl Duplex {
     /// Whether the server tells of changed tools, and only while somebody [listens](Self::listen).
     /// Before 2026-07-28 servers tell unasked.
     pub fn must_listen(&self) -> bool {
-        self.negotiated
-            .get()
-            .is_some_and(|found| found.version.is_stateless() && found.tells_changes)
+        self.negotiated.get().is_some_and(|found| {
+            found.version.is_stateless() && found.capabilities.tells_tool_changes()
+        })
     }
 
     /// Asks the server to tell when its tools change, which [`tool_changes`](Self::tool_changes)

@@ -1,14 +1,12 @@
 //! Which version both sides speak (2026-07-28, basic/versioning and basic/transports/stdio).
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::correlator::{Answer, Refusal};
-use super::{Duplex, Outgoing};
+use super::{Capabilities, Duplex, Outgoing};
 use crate::wire::{ClientIdentity, RequestMeta, RpcError, encode_notification};
 use crate::{CallContext, Error, ErrorKind, ProtocolVersion, ServerInfo};
 
@@ -21,9 +19,7 @@ const PROBE_SHARE: u32 = 10;
 pub(super) struct Negotiated {
     pub(super) version: ProtocolVersion,
     pub(super) info: ServerInfo,
-    pub(super) has_tools: bool,
-    /// It says when its tools change.
-    pub(super) tells_changes: bool,
+    pub(super) capabilities: Capabilities,
 }
 
 /// What the probe found.
@@ -173,7 +169,7 @@ impl Duplex {
             #[serde(rename = "supportedVersions")]
             supported: Vec<String>,
             #[serde(default)]
-            capabilities: HashMap<String, Value>,
+            capabilities: Capabilities,
             #[serde(default)]
             instructions: Option<String>,
             #[serde(default, rename = "_meta")]
@@ -195,8 +191,7 @@ impl Duplex {
         Probed::Stateless(Negotiated {
             version,
             info: self.server_info(version, server, said.instructions),
-            has_tools: said.capabilities.contains_key("tools"),
-            tells_changes: tells_changes(&said.capabilities),
+            capabilities: said.capabilities,
         })
     }
 
@@ -243,7 +238,7 @@ impl Duplex {
             #[serde(rename = "protocolVersion")]
             version: String,
             #[serde(default)]
-            capabilities: HashMap<String, Value>,
+            capabilities: Capabilities,
             #[serde(default, rename = "serverInfo")]
             server: Option<Implementation>,
             #[serde(default)]
@@ -258,8 +253,7 @@ impl Duplex {
         Ok(Negotiated {
             version,
             info: self.server_info(version, said.server.unwrap_or_default(), said.instructions),
-            has_tools: said.capabilities.contains_key("tools"),
-            tells_changes: tells_changes(&said.capabilities),
+            capabilities: said.capabilities,
         })
     }
 
@@ -278,11 +272,6 @@ impl Duplex {
             transport: Some(self.channel.transport()),
         }
     }
-}
-
-fn tells_changes(capabilities: &HashMap<String, Value>) -> bool {
-    let tools = capabilities.get("tools");
-    tools.and_then(|tools| tools.get("listChanged")) == Some(&Value::Bool(true))
 }
 
 #[derive(Serialize)]

@@ -88,7 +88,7 @@ impl Inner {
             let session = self
                 .session(context, None, ProtocolVersion::LATEST_LEGACY)
                 .await?;
-            if !session.has_tools {
+            if !session.capabilities.has_tools() {
                 // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
                 return Ok(ToolListing::new(session.info.clone()));
             }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mcp_core::auth::{Credentials, Principal};
-use mcp_core::duplex::Input;
+use mcp_core::duplex::{Capabilities, Input};
 use mcp_core::wire::{RequestMeta, encode_notification};
 use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ServerInfo};
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ use super::telemetry;
 pub(crate) struct Session {
     pub(crate) key: Arc<SessionKey>,
     pub(crate) info: ServerInfo,
-    pub(crate) has_tools: bool,
+    pub(crate) capabilities: Capabilities,
     principal: Principal,
     server: Weak<Inner>,
     /// Whether the server need not be told of the end.
@@ -125,9 +125,14 @@ impl Inner {
             let session = self
                 .session(context, lost.as_ref(), ProtocolVersion::LATEST_LEGACY)
                 .await?;
-            if let Some(tool) = rpc.tool().filter(|_| !session.has_tools) {
-                // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
-                return Err(Error::no_tools(tool).into());
+            // What was not offered must not be asked for (2025-11-25, basic/lifecycle).
+            match rpc.tool() {
+                Some(tool) if !session.capabilities.has_tools() => {
+                    return Err(Error::no_tools(tool).into());
+                }
+                _ => session
+                    .capabilities
+                    .permit(rpc.method, session.key.version)?,
             }
             match self.session_once(&session, rpc, context, take).await {
                 Err(fault) if session.key.id.is_some() && fault.is_session_loss() => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method, header};
 use mcp_core::auth::time::Instant;
-use mcp_core::duplex::Input;
+use mcp_core::duplex::{Capabilities, Input};
 use mcp_core::wire::{RequestMeta, RpcError, ToolCollector};
 use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolDefinition, Transport};
 use serde::Deserialize;
@@ -254,28 +254,14 @@ fn read_discovery(result: &RawValue, version: ProtocolVersion) -> Result<Discove
     Ok(Discovery {
         supported: said.supported,
         info: server.info(version, said.instructions),
-        has_tools: said.capabilities.tools.is_some(),
-        tells_changes: said.capabilities.tells_changes(),
+        has_tools: said.capabilities.has_tools(),
+        tells_changes: said.capabilities.tells_tool_changes(),
         shared_until: shared.then(|| Instant::now() + lifetime),
     })
 }
 
 /// A server's word on itself is taken for an hour at most.
 const MAX_SHARED_MS: u64 = 60 * 60 * 1000;
-
-/// What a server can do, as far as it matters here.
-#[derive(Default, Deserialize)]
-pub(crate) struct Capabilities {
-    #[serde(default)]
-    pub(crate) tools: Option<serde_json::Value>,
-}
-
-impl Capabilities {
-    fn tells_changes(&self) -> bool {
-        let tools = self.tools.as_ref();
-        tools.is_some_and(|tools| tools["listChanged"] == true)
-    }
-}
 
 /// `Implementation`, as servers write it.
 #[derive(Default, Deserialize)]

@@ -1,13 +1,13 @@
 //! The handshake that opens a session (2025-11-25, basic/lifecycle).
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
-use mcp_core::duplex::Input;
+use mcp_core::duplex::{Capabilities, Input};
 use mcp_core::wire::RequestMeta;
-use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo};
+use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ServerInfo};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, json};
@@ -21,7 +21,7 @@ use super::super::fault::Fault;
 use super::super::headers;
 use super::super::listen::listen;
 use super::super::rpc::Rpc;
-use super::super::stateless::{Capabilities, Implementation};
+use super::super::stateless::Implementation;
 use super::{Session, SessionKey, message_headers};
 
 /// How long a session waits for its listening stream; some servers say nothing until they have
@@ -29,13 +29,40 @@ use super::{Session, SessionKey, message_headers};
 const LISTENING: Duration = Duration::from_secs(1);
 
 impl Inner {
-    /// Agrees on a version and opens the principal's session.
+    /// Opens the principal's session. One that the server forgets before it is open is begun anew,
+    /// once, as one that is lost later.
     pub(super) async fn initialize(
         &self,
         offer: ProtocolVersion,
         context: &CallContext,
     ) -> Result<Session, Fault> {
         let _place = self.shares.place_among_all(context).await?;
+        let mut again = true;
+        loop {
+            let session = self.handshake(offer, context).await?;
+            let nothing = Map::new();
+            let told = self
+                .notify(&session.key, "notifications/initialized", &nothing, context)
+                .await;
+            match told {
+                Ok(()) => return Ok(self.listening(session).await),
+                Err(fault) if session.key.id.is_some() && fault.is_session_loss() => {
+                    session.is_over.store(true, Ordering::Relaxed);
+                    if !std::mem::take(&mut again) {
+                        return Err(Failure::SessionLost.into());
+                    }
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Agrees on a version. From here on the server has a session, which ends if anything fails.
+    async fn handshake(
+        &self,
+        offer: ProtocolVersion,
+        context: &CallContext,
+    ) -> Result<Session, Fault> {
         let offer = self.protocol.unwrap_or(offer);
         let mut fields = Map::new();
         fields.insert("protocolVersion".to_owned(), offer.as_str().into());
@@ -47,6 +74,7 @@ impl Inner {
             body: rpc.encode(id, &Input::default(), RequestMeta::default(), None)?,
             // A session that was opened for nobody costs the server little and ends by itself.
             repeatable: true,
+            silence: Some(self.limits.startup_timeout),
             ..Exchange::new(Method::POST, &self.url, context)
         };
         let answered = self.exchange(&exchange, message_headers).await?;
@@ -69,36 +97,37 @@ impl Inner {
         let Reply::Done(agreed) = self.answer(reading, answered, &mut read).await? else {
             return Err(Error::protocol("the handshake asks for input").into());
         };
-        // From here on the server has a session, which ends if anything fails.
-        let mut session = Session {
+        Ok(Session {
             key: Arc::new(SessionKey {
                 id: session_id,
                 version: agreed.version,
             }),
             info: agreed.info,
-            has_tools: agreed.has_tools,
+            capabilities: agreed.capabilities,
             principal: context.principal.clone(),
             server: Weak::clone(&self.this),
             is_over: AtomicBool::new(false),
             last: Mutex::new(sent),
             listener: JoinSet::new(),
-        };
-        let nothing = Map::new();
-        self.notify(&session.key, "notifications/initialized", &nothing, context)
-            .await?;
-        if self.listens {
-            let principal = context.principal.clone();
-            let (this, limit) = (Weak::clone(&self.this), self.limits.message_bytes);
-            let (sender, opened) = oneshot::channel();
-            let key = Arc::clone(&session.key);
-            session
-                .listener
-                .spawn(listen(this, key, principal, limit, sender));
-            // A server may ask on this stream as soon as it is called, and what it asks where
-            // nobody listens is lost.
-            let _ = tokio::time::timeout(LISTENING, opened).await;
+        })
+    }
+
+    /// The session, with its stream for what the server says unasked where that is wanted.
+    async fn listening(&self, mut session: Session) -> Session {
+        if !self.listens {
+            return session;
         }
-        Ok(session)
+        let principal = session.principal.clone();
+        let (this, limit) = (Weak::clone(&self.this), self.limits.message_bytes);
+        let (sender, opened) = oneshot::channel();
+        let key = Arc::clone(&session.key);
+        session
+            .listener
+            .spawn(listen(this, key, principal, limit, sender));
+        // A server may ask on this stream as soon as it is called, and what it asks where nobody
+        // listens is lost.
+        let _ = tokio::time::timeout(LISTENING, opened).await;
+        session
     }
 }
 
@@ -116,7 +145,7 @@ fn session_id(value: &HeaderValue) -> Result<HeaderValue, Error> {
 struct Agreed {
     version: ProtocolVersion,
     info: ServerInfo,
-    has_tools: bool,
+    capabilities: Capabilities,
 }
 
 fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<Agreed, Error> {
@@ -148,6 +177,6 @@ fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<
             .server
             .unwrap_or_default()
             .info(version, said.instructions),
-        has_tools: said.capabilities.tools.is_some(),
+        capabilities: said.capabilities,
     })
 }
