@@ -101,7 +101,11 @@ impl Inner {
         if let Some(era) = self.finder.known() {
             return Ok((era, None));
         }
-        let limit = self.limits.startup_timeout;
+        // What the caller says counts for all of it: a user may have to consent first.
+        let limit = match context.deadline {
+            Some(_) => Duration::MAX,
+            None => self.limits.startup_timeout,
+        };
         // Rare and large: it must not make the future of every call large.
         let finding = Box::pin(self.find(context));
         let found = context

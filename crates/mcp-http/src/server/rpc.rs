@@ -1,5 +1,7 @@
 //! One request, as often as it has to be written.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use mcp_core::duplex::Input;
 use mcp_core::wire::{RequestMeta, encode_call, encode_request};
@@ -76,6 +78,21 @@ impl<'a> Rpc<'a> {
     pub(crate) fn is_repeatable(&self) -> bool {
         let reads = ["/list", "/get", "/read", "/discover", "/complete"];
         reads.iter().any(|end| self.method.ends_with(end)) || self.method == "ping"
+    }
+
+    /// The parameters, as a map.
+    pub(crate) fn params(&self) -> Cow<'a, Map<String, Value>> {
+        let one = |key: &str, value: Value| Map::from_iter([(key.to_owned(), value)]);
+        Cow::Owned(match self.fields {
+            Fields::Object(fields) => return Cow::Borrowed(fields),
+            Fields::Page(None) => Map::new(),
+            Fields::Page(Some(cursor)) => one("cursor", cursor.into()),
+            Fields::Call(call) => {
+                let mut params = one("name", call.tool.name().into());
+                params.insert("arguments".to_owned(), call.arguments.clone().into());
+                params
+            }
+        })
     }
 
     /// Whether the server may ask for input before it answers (2026-07-28, basic/patterns/mrtr).
