@@ -188,6 +188,12 @@ impl OAuthBuilder {
 
     /// Where tokens, registrations, keys and begun authorizations are kept. With a store that
     /// replicas share, each of them can finish what another began. Default: memory.
+    ///
+    /// For each principal it keeps an account (issuer, scopes, key: a few hundred bytes) and a token
+    /// until the logout, while a consent is awaited that too; for each authorization server one
+    /// registration of this client, for each `client_id` its first issuer. Whether those who never
+    /// log out go some day is the store's to say: that of `mcp-redis` forgets what nobody has used for
+    /// 180 days, memory and files forget nothing.
     pub fn store(mut self, store: SharedStore) -> Self {
         self.store = Some(store);
         self
@@ -212,7 +218,8 @@ impl OAuthBuilder {
         self
     }
 
-    /// How long a begun authorization can be completed. Default 10 minutes, at most a day.
+    /// How long a begun authorization can be completed, and the longest that anything is stored of
+    /// a user who does not log in. Default 10 minutes, at most a day.
     pub fn pending_life(mut self, life: Duration) -> Self {
         self.pending_life = life.min(MAX_PENDING_LIFE);
         self
@@ -247,6 +254,7 @@ impl OAuthBuilder {
                     self.server.clone(),
                     self.client.identity(),
                     Arc::clone(&self.clock),
+                    self.pending_life,
                 ),
                 store_policy: self.store_policy,
                 id: self.server,

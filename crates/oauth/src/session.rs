@@ -1,26 +1,27 @@
 //! One principal at one server: what it was challenged with, who issues its tokens, its key.
 
+mod bound_key;
 mod limiter;
+mod proof;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http::header::AUTHORIZATION;
 use mcp_core::auth::time::Instant;
 use mcp_core::auth::{
     Challenge, CredentialError, CredentialErrorKind, CredentialProvider as _, CredentialRequest,
-    Credentials, Expiry, Fingerprint, Principal, RefreshingToken, Revision, SecretString,
+    Credentials, Expiry, Principal, RefreshingToken, Revision,
 };
 
-pub(crate) use limiter::Limiter;
+use self::bound_key::BoundKey;
+pub(crate) use self::limiter::Limiter;
+use self::proof::Signing;
 
 use crate::OAuthError;
 use crate::core::Core;
 use crate::discovery::Discovered;
-use crate::dpop::DpopKey;
-use crate::random::sha256;
 use crate::records::Account;
 use crate::source::{Source, SourceHandle};
 
@@ -39,7 +40,7 @@ pub(crate) struct Challenged {
 pub(crate) struct State {
     pub(crate) principal: Principal,
     pub(crate) challenged: Mutex<Challenged>,
-    pub(crate) key: ArcSwapOption<DpopKey>,
+    pub(crate) key: BoundKey,
     /// The authorization that the user was told of, so that nobody is told of two.
     pub(crate) prepared: Mutex<Option<Prepared>>,
     pub(crate) limiter: Limiter,
@@ -64,8 +65,7 @@ pub(crate) struct Session {
     pub(crate) active: ArcSwapOption<Active>,
     /// Held while finding out who issues the tokens.
     settling: tokio::sync::Mutex<Option<Instant>>,
-    /// The digest of the token that was signed for last.
-    digest: ArcSwapOption<(Fingerprint, String)>,
+    signing: Signing,
     /// The stored token that was tried last although authorization was needed.
     tried: Mutex<Option<Revision>>,
 }
@@ -77,13 +77,13 @@ impl Session {
             state: Arc::new(State {
                 principal,
                 challenged: Mutex::default(),
-                key: ArcSwapOption::empty(),
+                key: BoundKey::default(),
                 prepared: Mutex::default(),
                 limiter: Limiter::default(),
             }),
             active: ArcSwapOption::empty(),
             settling: tokio::sync::Mutex::new(None),
-            digest: ArcSwapOption::empty(),
+            signing: Signing::default(),
             tried: Mutex::default(),
         }
     }
@@ -100,7 +100,10 @@ impl Session {
             .credentials(request)
             .now()
             .ok()?;
-        Some(held.and_then(|credentials| self.signed(credentials, request)))
+        match held {
+            Ok(credentials) if self.is_new(&credentials, request) => None,
+            held => Some(held.and_then(|credentials| self.signed(credentials, request))),
+        }
     }
 
     /// Credentials, or none at all while nobody has asked for any: the server's challenge says
@@ -127,7 +130,9 @@ impl Session {
             }
             outcome => outcome,
         };
-        self.signed(credentials?, request)
+        let credentials = credentials?;
+        self.learn_key(&credentials, request).await;
+        self.signed(credentials, request)
     }
 
     /// Remembers that the stored token is no way out.
@@ -201,6 +206,7 @@ impl Session {
         let records = &self.core.records;
         let principal = &self.state.principal;
         let account = records.account(principal).await?;
+        self.state.key.learn(&account)?;
         let known = match &current {
             Some(active) => Some(active.source.issuer.to_string()),
             None => account.issuer.clone(),
@@ -240,10 +246,7 @@ impl Session {
         discovered: Option<Arc<Discovered>>,
         account: &Account,
     ) -> Result<Arc<Active>, OAuthError> {
-        if let Some(key) = &account.dpop_key {
-            let key = DpopKey::from_text(&SecretString::from(key.as_str()))?;
-            self.state.key.store(Some(Arc::new(key)));
-        }
+        self.state.key.learn(account)?;
         let source = Arc::new(Source::new(
             Arc::clone(&self.core),
             Arc::clone(&self.state),
@@ -260,59 +263,6 @@ impl Session {
         let active = Arc::new(Active { source, refreshing });
         self.active.store(Some(Arc::clone(&active)));
         Ok(active)
-    }
-
-    /// Adds a fresh proof of possession to a bound token (RFC 9449, section 7.1). Its fingerprint
-    /// stays that of the token.
-    fn signed(
-        &self,
-        credentials: Credentials,
-        request: CredentialRequest<'_>,
-    ) -> Result<Credentials, CredentialError> {
-        let token = credentials
-            .headers()
-            .iter()
-            .find(|(name, _)| *name == AUTHORIZATION)
-            // The scheme first: reading a whole bearer token would cost more than the rest of this.
-            .filter(|(_, value)| value.as_bytes().starts_with(b"DPoP "))
-            .and_then(|(_, value)| value.to_str().ok()?.strip_prefix("DPoP "));
-        let Some(token) = token else {
-            return Ok(credentials);
-        };
-        let (Some(method), Some(uri)) = (request.method, request.uri) else {
-            return Err(CredentialError::misconfigured(
-                "a bound token needs to know the request's method and URL",
-            ));
-        };
-        let key = self.state.key.load();
-        let key = key.as_ref().ok_or_else(|| {
-            CredentialError::misconfigured("the key that the token is bound to is not stored")
-        })?;
-        let fingerprint = credentials.fingerprint();
-        let known = self.digest.load_full();
-        let digest = if let Some(known) = known.filter(|known| known.0 == fingerprint) {
-            known
-        } else {
-            let made = Arc::new((fingerprint, sha256(token)));
-            self.digest.store(Some(Arc::clone(&made)));
-            made
-        };
-        let url = uri.to_string();
-        let nonce = self.core.nonces.of(&url);
-        let now = self.core.nonces.time_at(&url, self.core.clock.wall());
-        let proof = key
-            .proof(
-                method.as_str(),
-                &url,
-                nonce.as_deref(),
-                Some(&digest.1),
-                now,
-            )
-            .map_err(CredentialError::from)?;
-        Ok(Credentials::builder()
-            .merge(&credentials)?
-            .volatile_header("DPoP", proof)?
-            .build()?)
     }
 
     pub(crate) fn challenged(&self) -> Challenged {

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use mcp_core::auth::{
-    CredentialError, ExposeSecret as _, MaybeReady, SecretString, Token, TokenContext, TokenSource,
+    CredentialError, ExposeSecret as _, MaybeReady, Token, TokenContext, TokenSource,
 };
 
 use crate::client::{Client, Registration};
@@ -137,7 +137,7 @@ impl Source {
             // Logged out elsewhere: nothing of it comes back.
             return Ok(());
         }
-        let key = self.state.key.load_full();
+        let key = self.state.key.known();
         let key = key.filter(|_| self.core.binds(discovered).unwrap_or_default());
         let kept = records.change_account(principal, |account| {
             if account.issuer.is_none() {
@@ -196,7 +196,7 @@ impl Source {
             Some(registration) => Some(registration.client()),
             None => self.core.identify(discovered, None).await?.0,
         };
-        let key = self.key(discovered).await?;
+        let key = self.key_of_stored(discovered).await?;
         let endpoint = self
             .core
             .endpoint(discovered, client.as_ref(), key.as_deref());
@@ -256,7 +256,8 @@ impl Source {
         keeping(with_requested(token, wanted), registration)
     }
 
-    /// The principal's key, where tokens are bound to one; made once, the same in all replicas.
+    /// The principal's key for the next token, where tokens are bound to one; made once, and the
+    /// same in all replicas.
     pub(crate) async fn key(
         &self,
         discovered: &Discovered,
@@ -264,23 +265,40 @@ impl Source {
         if !self.core.binds(discovered)? {
             return Ok(None);
         }
-        if let Some(key) = self.state.key.load_full() {
-            return Ok(Some(key));
-        }
-        let new = DpopKey::generate()?;
+        let own = match self.state.key.known() {
+            Some(known) => known,
+            None => Arc::new(DpopKey::generate()?),
+        };
         let account = self
             .core
             .records
             .change_account(&self.state.principal, |account| {
                 account
                     .dpop_key
-                    .get_or_insert_with(|| new.to_text().expose_secret().to_owned());
+                    .get_or_insert_with(|| own.to_text().expose_secret().to_owned());
             })
             .await?;
-        let text = SecretString::from(account.dpop_key.clone().unwrap_or_default());
-        let key = Arc::new(DpopKey::from_text(&text)?);
-        self.state.key.store(Some(Arc::clone(&key)));
-        Ok(Some(key))
+        self.state.key.learn(&account)?;
+        Ok(self.state.key.known())
+    }
+
+    /// The key that the stored token is bound to. Where the store does not answer, the one that is
+    /// known; and nothing is written: what was logged out elsewhere stays so.
+    async fn key_of_stored(
+        &self,
+        discovered: &Discovered,
+    ) -> Result<Option<Arc<DpopKey>>, OAuthError> {
+        if !self.core.binds(discovered)? {
+            return Ok(None);
+        }
+        let account = self.core.records.account(&self.state.principal).await;
+        if let Err(error) = account.and_then(|account| self.state.key.learn(&account)) {
+            tracing::debug!(server = %self.core.id, %error, "oauth_key_not_looked_up");
+        }
+        match self.state.key.known() {
+            Some(key) => Ok(Some(key)),
+            None => self.key(discovered).await,
+        }
     }
 }
 
