@@ -31,10 +31,11 @@ const SHORTEST_CHECK: Duration = Duration::from_millis(50);
 /// and says so. A Redis that was flushed, was started anew or failed over to one that lags behind is
 /// noticed in the same way. Whoever missed something drops everything.
 ///
-/// What cannot be sent is kept and sent when Redis is back; more than 1,024 different things become
-/// one: forget everything. A replica that ends before takes it along. Messages name principals by
-/// their [tags](mcp_core::replicas::PrincipalTag) and hold no secret. Whoever may publish under the
-/// prefix can make all replicas load anew, and nothing else.
+/// What cannot be sent is kept and sent when Redis is back. More than 1,024 different things become
+/// one, to forget everything; logouts among them are kept, up to 16,384, and more become a logout of
+/// everybody: each replica then reads its tokens from the store again. A replica that ends before
+/// takes it along. Messages name principals by their [tags](mcp_core::replicas::PrincipalTag) and hold
+/// no secret. Whoever may publish under the prefix can make all replicas load anew, and nothing else.
 ///
 /// Two tasks run from when it is first used within a runtime; they end with the last clone. Caches of
 /// one process hear each other without Redis.

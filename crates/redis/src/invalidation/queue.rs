@@ -9,6 +9,10 @@ use tokio::sync::Notify;
 /// Different things that wait to be sent; more become one.
 pub(super) const MOST: usize = 1_024;
 
+/// Logouts that wait to be sent. They are kept one by one for longer: what becomes of too many costs
+/// everybody the token that is held.
+const MOST_LOGOUTS: usize = 16 * MOST;
+
 /// Things that are sent together.
 const TOGETHER: usize = 128;
 
@@ -21,26 +25,77 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
+    logouts: HashSet<Invalidation>,
+    /// Everything else, unless all is to be forgotten.
     waiting: HashSet<Invalidation>,
+    /// Everything is to be forgotten, for this reason. That is no logout where it does not say so:
+    /// others would go on using tokens of whoever logged out.
+    everything: Option<Cause>,
     /// Batches that somebody is sending.
     under_way: usize,
 }
 
 impl State {
-    fn add(&mut self, all: impl IntoIterator<Item = Invalidation>) {
-        self.waiting.extend(all);
-        let everything = |it: &Invalidation| it.scope == Scope::Everything;
-        if self.waiting.len() > MOST || self.waiting.iter().any(everything) {
-            self.waiting.clear();
-            let all = Invalidation::of_everything(Cause::Asked);
-            self.waiting.insert(all);
+    fn add(&mut self, it: Invalidation) {
+        match (&it.scope, it.cause) {
+            (Scope::Everything, cause) => self.widen(cause),
+            (_, Cause::LoggedOut) if self.everything != Some(Cause::LoggedOut) => {
+                self.logouts.insert(it);
+                if self.logouts.len() > MOST_LOGOUTS {
+                    self.widen(Cause::LoggedOut);
+                }
+            }
+            (_, _) if self.everything.is_none() => {
+                self.waiting.insert(it);
+                if self.waiting.len() > MOST {
+                    self.widen(Cause::Asked);
+                }
+            }
+            // It is in what waits already.
+            _ => {}
         }
     }
+
+    fn widen(&mut self, cause: Cause) {
+        let cause = match self.everything {
+            None => cause,
+            Some(known) if known == cause => cause,
+            Some(known) if [known, cause].contains(&Cause::LoggedOut) => Cause::LoggedOut,
+            Some(_) => Cause::Asked,
+        };
+        self.everything = Some(cause);
+        self.waiting.clear();
+        if cause == Cause::LoggedOut {
+            self.logouts.clear();
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.logouts.is_empty() && self.waiting.is_empty() && self.everything.is_none()
+    }
+
+    /// Logouts first: somebody's token is in use elsewhere until they are heard.
+    fn take(&mut self) -> Vec<Invalidation> {
+        let mut things = some(&mut self.logouts, TOGETHER);
+        match self.everything.take() {
+            Some(cause) => things.push(Invalidation::of_everything(cause)),
+            None => things.extend(some(&mut self.waiting, TOGETHER - things.len())),
+        }
+        things
+    }
+}
+
+fn some(from: &mut HashSet<Invalidation>, most: usize) -> Vec<Invalidation> {
+    let some: Vec<_> = from.iter().take(most).cloned().collect();
+    for it in &some {
+        from.remove(it);
+    }
+    some
 }
 
 impl Queue {
     pub(super) fn add(&self, invalidation: Invalidation) {
-        self.state().add([invalidation]);
+        self.state().add(invalidation);
         self.changed.notify_waiters();
     }
 
@@ -61,7 +116,7 @@ impl Queue {
             let changed = self.changed.notified();
             {
                 let state = self.state();
-                if state.waiting.is_empty() && state.under_way == 0 {
+                if state.is_empty() && state.under_way == 0 {
                     return;
                 }
             }
@@ -71,12 +126,9 @@ impl Queue {
 
     fn take(&self) -> Option<Batch<'_>> {
         let mut state = self.state();
-        if state.waiting.is_empty() {
+        let things = state.take();
+        if things.is_empty() {
             return None;
-        }
-        let things: Vec<_> = state.waiting.iter().take(TOGETHER).cloned().collect();
-        for thing in &things {
-            state.waiting.remove(thing);
         }
         state.under_way += 1;
         Some(Batch {
@@ -106,7 +158,9 @@ impl Batch<'_> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.state();
-        state.add(self.things.drain(..));
+        for it in self.things.drain(..) {
+            state.add(it);
+        }
         state.under_way -= 1;
         drop(state);
         self.queue.changed.notify_waiters();
@@ -142,15 +196,70 @@ mod tests {
         queue.is_empty().await;
     }
 
+    fn refusal(user: usize) -> Invalidation {
+        let user = Principal::new(format!("user-{user}")).unwrap();
+        Invalidation::of_principal(&user, None, Cause::Refused)
+    }
+
+    fn all(cause: Cause) -> Invalidation {
+        Invalidation::of_everything(cause)
+    }
+
+    /// Everything that is sent of what was added.
+    async fn sent(added: impl IntoIterator<Item = Invalidation>) -> Vec<Invalidation> {
+        let queue = Queue::default();
+        for it in added {
+            queue.add(it);
+        }
+        let mut things = Vec::new();
+        while let Some(batch) = queue.take() {
+            assert!(batch.things.len() <= TOGETHER + 1);
+            things.extend(batch.things.iter().cloned());
+            batch.sent();
+        }
+        queue.is_empty().await;
+        things
+    }
+
     #[tokio::test]
     async fn too_much_becomes_everything() {
+        assert_eq!(sent((0..MOST).map(refusal)).await.len(), MOST);
+        let refusals = || (0..=MOST).map(refusal);
+        assert_eq!(sent(refusals()).await, [all(Cause::Asked)]);
+        let changed = all(Cause::ToolsChanged);
+        assert_eq!(sent([changed.clone(), refusal(1)]).await, [changed.clone()]);
+        assert_eq!(sent(refusals().chain([changed])).await, [all(Cause::Asked)]);
+    }
+
+    #[tokio::test]
+    async fn a_logout_among_too_much_stays_one() {
+        let (alice, refusals) = (logout(1), || (0..=MOST).map(refusal));
+        let both = [alice.clone(), all(Cause::Asked)];
+        assert_eq!(
+            sent([alice.clone()].into_iter().chain(refusals())).await,
+            both
+        );
+        assert_eq!(sent(refusals().chain([alice.clone()])).await, both);
+        // So does one that was not sent and comes back.
         let queue = Queue::default();
-        for user in 0..=MOST {
-            queue.add(logout(user));
-        }
-        let all = [Invalidation::of_everything(Cause::Asked)];
-        assert_eq!(queue.next().await.things, all);
-        queue.add(logout(1));
-        assert_eq!(queue.next().await.things, all);
+        queue.add(alice);
+        let batch = queue.next().await;
+        queue.add(all(Cause::Asked));
+        drop(batch);
+        assert_eq!(queue.next().await.things, both);
+    }
+
+    #[tokio::test]
+    async fn too_many_logouts_become_one_of_all() {
+        let logouts = || (0..MOST_LOGOUTS).map(logout);
+        assert_eq!(sent(logouts()).await.len(), MOST_LOGOUTS);
+        let everybody = [all(Cause::LoggedOut)];
+        let more = [
+            logout(MOST_LOGOUTS),
+            all(Cause::Asked),
+            logout(0),
+            refusal(0),
+        ];
+        assert_eq!(sent(logouts().chain(more)).await, everybody);
     }
 }
