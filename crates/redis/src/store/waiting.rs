@@ -113,9 +113,9 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        // This one's receiver may not have been dropped yet.
-        let alone = |sender: &watch::Sender<()>| sender.receiver_count() <= 1;
-        if state.waits.get(&self.digest).is_some_and(alone) {
+        // `Changes` drops its receiver before this.
+        let deserted = |sender: &watch::Sender<()>| sender.receiver_count() == 0;
+        if state.waits.get(&self.digest).is_some_and(deserted) {
             state.waits.remove(&self.digest);
         }
     }
@@ -123,4 +123,30 @@ impl Drop for Guard {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::{Waiting, lock};
+    use crate::RedisConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stops_waiting_takes_nobody_along() {
+        // Nobody is there; what matters is who would be told.
+        let redis = RedisConfig::single("127.0.0.1", 1).open().unwrap();
+        let waiting = Waiting::new(redis);
+        let (first, mut second) = (waiting.changes("d".into()), waiting.changes("d".into()));
+        drop(first);
+        if let Some(sender) = lock(&waiting.state).waits.get("d") {
+            sender.send_replace(());
+        }
+        let told = timeout(Duration::from_secs(1), second.next()).await;
+        assert!(told.is_ok());
+        drop(second);
+        assert!(lock(&waiting.state).waits.is_empty());
+    }
 }
