@@ -8,8 +8,9 @@
 //!
 //! Ready-made providers: [`Bearer`] and [`Headers`] that stay the same, [`SecretHeaders`] out of
 //! [`SecretRef`]s, [`RefreshingToken`] around a [`TokenSource`], [`PerPrincipal`], [`Combined`],
-//! [`Anonymous`], and closures ([`from_fn`], [`from_async_fn`]). A token that rotates and must
-//! outlive the process, or is shared with other processes, lies in a [`TokenStore`].
+//! [`Anonymous`], and closures ([`from_fn`], [`from_async_fn`]). [`Contained`] survives the panics of
+//! somebody's own. A token that rotates and must outlive the process, or is shared with other
+//! processes, lies in a [`TokenStore`].
 //!
 //! Nothing here prints a secret: what can hold one shows names and fingerprints in its `Debug`,
 //! and errors name what they are about, never a value.
@@ -47,6 +48,7 @@
 mod challenge;
 #[cfg(feature = "command")]
 mod command_token;
+mod contained;
 mod credentials;
 mod echo;
 mod error;
@@ -72,6 +74,7 @@ mod token;
 pub use challenge::Challenge;
 #[cfg(feature = "command")]
 pub use command_token::CommandToken;
+pub use contained::Contained;
 pub use credentials::{Credentials, CredentialsBuilder};
 pub use error::{AuthorizationRequired, CredentialError, CredentialErrorKind};
 pub use fingerprint::Fingerprint;

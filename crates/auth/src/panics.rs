@@ -19,6 +19,11 @@ pub(crate) fn caught<T>(
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(error()))
 }
 
+/// Runs a closure that has nobody to tell of a failure.
+pub(crate) fn silenced<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
 /// Awaits a future. One that panicked is not polled again.
 pub(crate) async fn awaited<T>(
     future: impl Future<Output = Result<T, CredentialError>>,

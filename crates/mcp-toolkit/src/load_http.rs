@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mcp_adapter::ToolSet;
 use mcp_auth::{
-    Anonymous, Combined, CredentialError, CredentialProvider, CredentialRequest, Credentials,
+    Anonymous, Combined, Contained, CredentialError, CredentialProvider, CredentialRequest, Credentials,
     Fingerprint, Headers, InvalidHeader, PerPrincipal, Principal, RefreshingToken, SecretString,
     SharedProvider, Token, TokenContext, from_fn,
 };
@@ -207,9 +207,10 @@ impl HttpLoader {
     }
 
     /// Asks a provider at every request. Headers given besides are sent as well, and a second
-    /// provider adds its own; two that set the same header are an error.
+    /// provider adds its own; two that set the same header are an error. One that panics fails the
+    /// request that it was asked for ([`Contained`]).
     pub fn credentials(mut self, provider: impl CredentialProvider + 'static) -> Self {
-        self.providers.push(Arc::new(provider));
+        self.providers.push(Arc::new(Contained::new(provider)));
         self
     }
 

@@ -1,23 +1,21 @@
 //! Two toolkits as two replicas have them: what one learns, the other acts on.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mcp_testbed::embedded::EmbeddedServer;
-use mcp_testbed::fault::{FaultServer, Request, Wire};
 use mcp_toolkit::auth::time::{Clock as _, SystemClock};
 use mcp_toolkit::auth::{
-    AuthorizationRequired, CredentialError, CredentialRequest, Credentials, MemoryStore,
-    PerPrincipal, RefreshingToken, Save, ServerId, SharedStore, Token, TokenContext, TokenKey,
-    from_fn,
+    AuthorizationRequired, CredentialError, CredentialProvider, CredentialRequest, Credentials,
+    MaybeReady, MemoryStore, PerPrincipal, Principal, RefreshingToken, Save, ServerId, SharedStore,
+    Token, TokenContext, TokenKey, from_fn,
 };
 use mcp_toolkit::cache::ToolCache;
 use mcp_toolkit::core::ErrorKind;
 use mcp_toolkit::core::replicas::{BusEvent, Cause, InvalidationBus, LocalBus, Origin, Scope};
 use mcp_toolkit::{HttpLoader, McpToolkit, load_mcp_tools_http};
-use serde_json::json;
 
-use crate::{LONG, embedded, is, say, who};
+use crate::{LONG, announcing, embedded, is, say, who};
 
 fn replica(bus: &LocalBus, name: &str, server: HttpLoader) -> McpToolkit {
     let toolkit = McpToolkit::builder().bus(Arc::new(bus.clone()));
@@ -133,6 +131,43 @@ async fn who_logs_out_is_logged_out_everywhere() {
     is(&other.tools_for(&bob).await, &has);
 }
 
+/// Panics over any news of a logout, once it is noted who it was.
+#[derive(Debug)]
+struct Deaf(Arc<Mutex<Vec<&'static str>>>);
+
+impl CredentialProvider for Deaf {
+    fn credentials<'a>(
+        &'a self,
+        _: CredentialRequest<'a>,
+    ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
+        MaybeReady::ready(Ok(Credentials::bearer("test-token-alice").unwrap()))
+    }
+
+    fn logged_out_elsewhere(&self, _: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+        let users = ["alice", "bob"].into_iter();
+        let out = users.filter(|user| whom(&who(user)));
+        self.0.lock().unwrap().extend(out);
+        panic!("no place for it");
+    }
+}
+
+#[tokio::test]
+async fn a4_a_provider_that_panics_over_a_logout_hears_of_the_next() {
+    let server = announcing().await;
+    let bus = LocalBus::new();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let loader = || load_mcp_tools_http(server.url());
+    let one = replica(&bus, "notes", loader());
+    let deaf = Deaf(Arc::clone(&heard));
+    let _other = replica(&bus, "notes", loader().credentials(deaf));
+    for user in ["alice", "bob"] {
+        one.logout(&who(user), "notes").await.unwrap();
+        while !heard.lock().unwrap().contains(&user) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_has_to_authorize_again_is_told_once() {
     let server = EmbeddedServer::start(LONG).await.unwrap();
@@ -167,31 +202,7 @@ async fn who_has_to_authorize_again_is_told_once() {
 
 #[tokio::test]
 async fn a_notice_is_told_though_nobody_asks_here() {
-    let lists = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&lists);
-    let server = FaultServer::start(move |request: Request, mut wire: Wire| {
-        let counted = Arc::clone(&counted);
-        async move {
-            match request.rpc_method().as_str() {
-                "tools/list" => {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    wire.modern(&request).await.then_some(wire)
-                }
-                "tools/call" => {
-                    let notice = json!({"jsonrpc": "2.0",
-                        "method": "notifications/tools/list_changed"});
-                    let done = json!({"resultType": "complete",
-                        "content": [{"type": "text", "text": "done"}]});
-                    wire.events("").await;
-                    wire.event(&notice.to_string()).await;
-                    wire.event(&request.result(&done)).await;
-                    None
-                }
-                _ => wire.modern(&request).await.then_some(wire),
-            }
-        }
-    })
-    .await;
+    let server = announcing().await;
     let bus = LocalBus::new();
     let loader = || load_mcp_tools_http(server.url());
     let (one, other) = (replica(&bus, "s", loader()), replica(&bus, "s", loader()));
@@ -199,7 +210,7 @@ async fn a_notice_is_told_though_nobody_asks_here() {
     let alice = who("alice");
     let tools = one.tools_for(&alice).await;
     other.tools_for(&alice).await;
-    assert_eq!(lists.load(Ordering::SeqCst), 2);
+    assert_eq!(server.count("tools/list"), 2);
     for notice in 1..=2 {
         say(tools.tools(), "echo").await.unwrap();
         let (scope, cause) = said(&mut listening).await;
@@ -208,7 +219,7 @@ async fn a_notice_is_told_though_nobody_asks_here() {
         heard(&other, notice).await;
     }
     other.tools_for(&alice).await;
-    assert_eq!(lists.load(Ordering::SeqCst), 3);
+    assert_eq!(server.count("tools/list"), 3);
     drop((one, tools));
 }
 

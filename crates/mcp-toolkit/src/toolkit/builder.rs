@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_adapter::{Middleware, MiddlewareStack, ToolSet};
-use mcp_auth::{CredentialProvider, SharedProvider};
+use mcp_auth::{Contained, CredentialProvider, SharedProvider};
 use mcp_core::replicas::InvalidationBus;
 use mcp_core::{Error, Limits, ServerId, ToolServer};
 use mcp_tool_cache::ToolCache;
@@ -97,6 +97,7 @@ impl McpToolkitBuilder {
 
     /// Asks this provider for the credentials of a server, in place of what its description says:
     /// of a file's entry, `auth`. For a [`ToolServer`] of your own it tells whose tools are whose.
+    /// One that panics costs the request that it was asked for ([`Contained`]).
     pub fn credentials<T>(mut self, server: T, provider: impl CredentialProvider + 'static) -> Self
     where
         T: TryInto<ServerId>,
@@ -104,7 +105,8 @@ impl McpToolkitBuilder {
     {
         match server.try_into() {
             Ok(server) => {
-                self.credentials.insert(server, Arc::new(provider));
+                let provider = Arc::new(Contained::new(provider));
+                self.credentials.insert(server, provider);
             }
             Err(error) => self.wrong(error.into()),
         }
@@ -177,8 +179,7 @@ impl McpToolkitBuilder {
     ///
     /// # Errors
     /// [`Failure::Config`](mcp_core::Failure) for a server in code that cannot work, two servers of
-    /// the same name, credentials for a server that is not
-    /// there, and a bus beside a cache.
+    /// the same name, credentials for a server that is not there, and a bus beside a cache.
     pub fn build(mut self) -> Result<McpToolkit, Error> {
         if let Some(mistake) = self.mistake.take() {
             return Err(mistake);

@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(any(feature = "stdio", feature = "config"))]
-use mcp_auth::CredentialProvider;
 use mcp_auth::{Anonymous, SharedProvider};
 use mcp_core::{Error, Limits, ServerId, ToolServer};
 
@@ -133,10 +131,10 @@ fn stdio(
         let mcp_stdio::EnvValue::Credential(provider) = value else {
             return None;
         };
-        Some(Arc::clone(provider))
+        Some(Arc::new(mcp_auth::Contained::new(Arc::clone(provider))) as SharedProvider)
     });
     let own: Vec<SharedProvider> = own.collect();
-    let provider: Arc<dyn CredentialProvider> = if own.is_empty() {
+    let provider: SharedProvider = if own.is_empty() {
         Arc::new(Anonymous::new())
     } else {
         Arc::new(super::child::ChildCredentials(own))
