@@ -12,6 +12,7 @@ use mcp_auth::{ExposeSecret, Fingerprint, Principal, SecretScope, SecretString, 
 use mcp_core::Error;
 
 pub use self::policy::EnvPolicy;
+pub use self::unsafe_names::runs_other_code;
 pub use self::value::EnvValue;
 use self::value::{ask, bare, resolve_secret};
 use crate::secrets::Secrets;
@@ -46,10 +47,10 @@ impl Environment {
                 let shown = name.escape_debug();
                 return Err(Error::config(format!("no variable can be named `{shown}`")));
             }
-            if unsafe_names::is_unsafe(name) && !self.allowed.contains(name) {
+            if runs_other_code(name) && !self.allowed.contains(name) {
                 return Err(Error::config(format!(
                     "the variable `{name}` makes a loader or an interpreter run other code; \
-                     allow it by name if that is meant"
+                     if that is meant, name it with `allow_unsafe_env`"
                 )));
             }
         }

@@ -61,7 +61,7 @@ mod tools;
 
 pub use builder::StdioServerBuilder;
 pub use connection::Diagnostics;
-pub use environment::{EnvPolicy, EnvValue};
+pub use environment::{EnvPolicy, EnvValue, runs_other_code};
 pub use program::ProgramNotFound;
 pub use restart::Restart;
 pub use server::StdioServer;

@@ -41,7 +41,10 @@ const NAMES: &[&str] = &[
 
 const PREFIXES: &[&str] = &["BASH_FUNC_", "DYLD_", "LD_"];
 
-pub(super) fn is_unsafe(name: &str) -> bool {
+/// Whether a variable of this name makes a loader or an interpreter run other code, such as
+/// `LD_PRELOAD` and `NODE_OPTIONS`: a [`StdioServer`](crate::StdioServer) refuses it unless it is
+/// [allowed](crate::StdioServerBuilder::allow_unsafe_env). For whoever checks a configuration.
+pub fn runs_other_code(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     NAMES.binary_search(&name.as_str()).is_ok()
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -67,7 +70,7 @@ mod tests {
             "RUBYOPT",
             "JAVA_TOOL_OPTIONS",
         ] {
-            assert!(is_unsafe(name), "{name}");
+            assert!(runs_other_code(name), "{name}");
         }
         for name in [
             "PATH",
@@ -78,7 +81,7 @@ mod tests {
             "LDAP_URL",
             "PYTHONUNBUFFERED",
         ] {
-            assert!(!is_unsafe(name), "{name}");
+            assert!(!runs_other_code(name), "{name}");
         }
     }
 }
