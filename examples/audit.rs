@@ -31,7 +31,7 @@ impl Middleware for NoSlowTools {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Events of `tracing`, and a line of JSON for each call, which goes to a file as a rule. With
-    // `SinkPolicy::Deny` there is no call that could not be recorded.
+    // `SinkPolicy::Deny` no call is made once it is known that records are not kept.
     mcp_examples::print_audit_events();
     let audit = Audit::new()
         .every_tool()
