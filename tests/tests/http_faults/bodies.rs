@@ -1,16 +1,20 @@
 //! C: bodies and streams that do not end, break off or are something else.
 
 use mcp_core::auth::Bearer;
-use mcp_core::{CallContext, ErrorKind, Principal, ToolServer};
+use mcp_core::{CallContext, ErrorKind, Principal, ProgressHandler, ProgressUpdate, ToolServer};
 use mcp_http::HttpServer;
+use mcp_testbed::ClosedPort;
 use mcp_testbed::fault::{FaultServer, Request};
 use serde_json::json;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 
-use crate::harness::{call, call_answered, call_within, chain, context, modern, small};
+use crate::harness::{
+    PATIENCE, call, call_answered, call_within, chain, context, later, modern, small,
+};
 
 const JSON_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
@@ -151,7 +155,7 @@ async fn c6_plain_json_that_claims_to_be_a_stream_is_named() {
 #[tokio::test]
 async fn c7_a_stream_cut_anywhere_reads_alike() {
     let server = FaultServer::start(|request, mut wire| async move {
-        let answer = request.result(&json!({"content": [{"type": "text", "text": "zürich"}]}));
+        let answer = request.text("zürich");
         let (first, second) = answer.split_at(answer.find("ü").unwrap() - 3);
         // JSON may be broken between any two tokens over several data lines; here, in white space.
         assert!(second.contains("zürich"), "{first}");
@@ -215,9 +219,8 @@ async fn c8_a_list_whose_connection_died_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_connection_error() {
-    let gone = FaultServer::start(|_, _| async { None }).await;
-    let client = HttpServer::builder(gone.url()).build().unwrap();
-    drop(gone);
+    let nobody = ClosedPort::new();
+    let client = HttpServer::builder(nobody.url()).build().unwrap();
     let error = call(&client).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect, "{error:?}");
 }
@@ -284,16 +287,93 @@ async fn c1_memory_stays_flat_against_endless_answers() {
 
 #[tokio::test]
 async fn a_caller_who_gives_more_time_gets_more_time() {
-    let server = FaultServer::start(|request, mut wire| async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        wire.modern(&request).await.then_some(wire)
+    const SECOND: Duration = Duration::from_secs(1);
+    let (told, mut hears) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let opens = Arc::clone(&gate);
+    let server = FaultServer::start(move |request, mut wire| {
+        let (told, gate) = (told.clone(), Arc::clone(&gate));
+        async move {
+            told.send(()).unwrap();
+            gate.acquire().await.unwrap().forget();
+            wire.modern(&request).await.then_some(wire)
+        }
     })
     .await;
     let mut limits = small();
-    limits.call_timeout = Duration::from_millis(100);
+    limits.call_timeout = 30 * SECOND;
     let client = modern(&server).limits(limits).build().unwrap();
-    assert_eq!(call(&client).await.unwrap().text(), "done");
-    let unbounded = CallContext::new(Principal::local());
-    let error = call_within(&client, &unbounded).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
+    for (context, gets) in [
+        (
+            context("alice").with_timeout(90 * SECOND),
+            Ok("done".to_owned()),
+        ),
+        (
+            CallContext::new(Principal::local()),
+            Err(ErrorKind::Timeout),
+        ),
+    ] {
+        let client = client.clone();
+        let calling = tokio::spawn(async move { call_within(&client, &context).await });
+        hears.recv().await.unwrap();
+        later(60 * SECOND).await;
+        tokio::task::yield_now().await;
+        opens.add_permits(1);
+        let called = calling.await.unwrap();
+        assert_eq!(called.map(|it| it.text()).map_err(|it| it.kind()), gets);
+    }
+}
+
+/// Tells a test of each update.
+#[derive(Debug)]
+struct Hears(mpsc::UnboundedSender<f64>);
+
+impl ProgressHandler for Hears {
+    fn progress(&self, update: ProgressUpdate<'_>) {
+        self.0.send(update.progress).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn c5_progress_extends_the_deadline_only_if_asked_and_never_past_the_total() {
+    const SECOND: Duration = Duration::from_secs(1);
+    // Progress keeps it alive longer than its patience is; the total ends it.
+    for (pauses, while_waiting_for) in [
+        (&[20, 20, 20][..], "waiting for the answer"),
+        (&[20, 25], "waiting for progress"),
+    ] {
+        let ticks = Arc::new(Semaphore::new(0));
+        let ticking = Arc::clone(&ticks);
+        let server = FaultServer::start(move |request, mut wire| {
+            let ticks = Arc::clone(&ticking);
+            async move {
+                wire.events("").await;
+                let token = request.json()["params"]["_meta"]["progressToken"].clone();
+                let told = json!({"jsonrpc": "2.0", "method": "notifications/progress",
+                    "params": {"progressToken": token, "progress": 1}});
+                loop {
+                    ticks.acquire().await.unwrap().forget();
+                    wire.event(&told.to_string()).await;
+                }
+            }
+        })
+        .await;
+        let mut limits = small();
+        limits.call_timeout = 60 * SECOND;
+        let client = modern(&server).limits(limits).build().unwrap();
+        let (told, mut hears) = mpsc::unbounded_channel();
+        let patient = CallContext::default()
+            .with_progress_timeout(25 * SECOND)
+            .with_progress(Arc::new(Hears(told)));
+        let calling = tokio::spawn(async move { call_within(&client, &patient).await });
+        for pause in pauses {
+            ticks.add_permits(1);
+            hears.recv().await.unwrap();
+            later(*pause * SECOND).await;
+        }
+        let called = tokio::time::timeout(PATIENCE, calling).await.unwrap();
+        let error = called.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().contains(while_waiting_for), "{error}");
+    }
 }

@@ -104,10 +104,7 @@ async fn nobody_is_asked_to_tell_what_nobody_wants_to_know() {
     assert_eq!(server.count(LISTEN), 0);
 
     // A server that tells nothing is not asked either.
-    let silent = FaultServer::start(|request, mut wire| async move {
-        wire.modern(&request).await.then_some(wire)
-    })
-    .await;
+    let silent = FaultServer::modern().await;
     let client = modern(&silent).listen(true).build().unwrap();
     list(&client, "alice").await.unwrap();
     assert_eq!(silent.count(LISTEN), 0);

@@ -41,8 +41,7 @@ async fn a_refused_version_is_looked_up_in_what_the_server_lists() {
         }
         let error = json!({"code": -32022, "message": "no", "data": {"supported": ["2025-11-25"]}});
         let body = json!({"jsonrpc": "2.0", "id": request.id(), "error": error}).to_string();
-        let headers = [("Content-Type", "application/json")];
-        wire.respond(400, &headers, &body).await.then_some(wire)
+        wire.json_with(400, &body).await.then_some(wire)
     })
     .await;
     let client = HttpServer::builder(server.url()).build().unwrap();
@@ -60,8 +59,7 @@ async fn a_server_that_learns_the_new_dialect_is_followed() {
             let sent = match request.rpc_method().as_str() {
                 "initialize" if modern => {
                     let body = request.error(-32022, "no");
-                    wire.respond(400, &[("Content-Type", "application/json")], &body)
-                        .await
+                    wire.json_with(400, &body).await
                 }
                 _ if modern && request.header("mcp-session-id").is_some() => {
                     wire.respond(404, &[], "").await

@@ -1,7 +1,7 @@
 //! F8: one principal floods, the others keep their share; many together open no more connections
 //! than they may.
 
-use mcp_core::{CallContext, ErrorKind, Principal};
+use mcp_core::ErrorKind;
 use mcp_testbed::fault::FaultServer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,8 +40,7 @@ async fn f8_one_who_floods_waits_for_itself_only() {
         hears.recv().await.unwrap();
     }
     // Who is at the limit waits within the deadline, and the server hears nothing of it.
-    let hurried =
-        CallContext::new(Principal::new("alice").unwrap()).with_timeout(Duration::from_millis(100));
+    let hurried = context("alice").with_timeout(Duration::from_millis(100));
     let error = call_within(&client, &hurried).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(hurried.report().attempts, 0);
@@ -102,8 +101,7 @@ async fn many_principals_share_a_bounded_number_of_connections() {
             tokio::task::yield_now().await;
         }
         // Who waits for a turn is told which limit it is, and nothing of it was sent.
-        let hurried = CallContext::new(Principal::new("bob").unwrap())
-            .with_timeout(Duration::from_millis(100));
+        let hurried = context("bob").with_timeout(Duration::from_millis(100));
         let error = call_within(&client, &hurried).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(error.to_string().contains("`calls_in_flight`"), "{error}");

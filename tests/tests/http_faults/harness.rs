@@ -11,10 +11,10 @@ use mcp_core::{
 use mcp_http::{HttpServer, HttpServerBuilder};
 use mcp_testbed::fault::{FaultServer, Request, Wire};
 use serde_json::{Map, json};
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+pub(crate) use mcp_testbed::shown as chain;
 
 /// No test takes longer than this; none but those about time comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +29,14 @@ pub(crate) fn modern(server: &FaultServer) -> HttpServerBuilder {
 
 pub(crate) fn legacy(server: &FaultServer) -> HttpServerBuilder {
     HttpServer::builder(server.url()).protocol(Some(ProtocolVersion::V2025_11_25))
+}
+
+/// Turns the clock: whoever waits for a time that has come is woken. Where a test speaks over real
+/// connections its clock cannot stand still, since it would run ahead whenever bytes are under way.
+pub(crate) async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 pub(crate) fn small() -> Limits {
@@ -73,16 +81,6 @@ where
         "a call was repeated: {error}"
     );
     error
-}
-
-pub(crate) fn chain(error: &Error) -> String {
-    let mut text = format!("{error} | {error:?}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, " | {error} | {error:?}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Counts what it is asked and always has something new.

@@ -1,15 +1,14 @@
 //! D: messages that are wrong, foreign, endless or asked for too often.
 
-use mcp_core::duplex::{InputHandler, InputRequest};
-use mcp_core::{BoxFuture, CallContext, Error};
-use mcp_core::{ErrorKind, ToolCall, ToolServer};
-use mcp_testbed::fault::{FaultServer, Request};
-use serde_json::value::RawValue;
+use mcp_core::{ErrorKind, ProtocolVersion, ToolCall, ToolServer};
+use mcp_http::HttpServer;
+use mcp_testbed::fault::{FaultServer, Request, Wire};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::harness::{call, call_answered, context, legacy, modern, small};
+use crate::input::accepting;
 
 #[tokio::test]
 async fn d1_answers_to_others_are_not_delivered() {
@@ -29,8 +28,7 @@ async fn d1_answers_to_others_are_not_delivered() {
             async move {
                 wire.events("").await;
                 wire.event(&foreign).await;
-                let right = json!({"content": [{"type": "text", "text": "mine"}]});
-                wire.event(&request.result(&right)).await;
+                wire.event(&request.text("mine")).await;
                 None
             }
         })
@@ -116,32 +114,6 @@ async fn d4_requests_of_the_servers_are_refused_within_bounds() {
 }
 
 #[tokio::test]
-async fn d5_input_is_asked_for_a_bounded_number_of_times() {
-    let server = FaultServer::start(|request, mut wire| async move {
-        let more = json!({"resultType": "input_required", "requestState": "again"});
-        wire.json(&request.result(&more)).await.then_some(wire)
-    })
-    .await;
-    let mut limits = small();
-    limits.input_rounds = 3;
-    let client = modern(&server).limits(limits).build().unwrap();
-    let error = call(&client).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::LimitExceeded);
-    let seen = server.seen();
-    assert_eq!(seen.len(), 4);
-    assert_eq!(seen[1].json()["params"]["requestState"], "again");
-    assert_ne!(seen[0].id(), seen[1].id());
-
-    let wants = call_answered(|request, mut wire| async move {
-        let form = json!({"method": "elicitation/create", "params": {}});
-        let more = json!({"resultType": "input_required", "inputRequests": {"a": form}});
-        wire.json(&request.result(&more)).await.then_some(wire)
-    })
-    .await;
-    assert!(wants.to_string().contains("elicitation/create"), "{wants}");
-}
-
-#[tokio::test]
 async fn d6_one_broken_tool_among_many_is_reported() {
     let server = FaultServer::start(|request, mut wire| async move {
         if request.rpc_method() != "tools/list" {
@@ -211,25 +183,6 @@ async fn d7_pages_end() {
     }
 }
 
-/// Says yes to everything.
-#[derive(Debug)]
-pub(crate) struct Yes;
-
-impl InputHandler for Yes {
-    fn capabilities(&self) -> Value {
-        json!({"elicitation": {}})
-    }
-
-    fn answer<'a>(
-        &'a self,
-        _: InputRequest<'a>,
-        _: &'a CallContext,
-    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
-        let yes = serde_json::value::to_raw_value(&json!({"action": "accept", "content": {}}));
-        Box::pin(async move { Ok(yes.unwrap()) })
-    }
-}
-
 #[tokio::test]
 async fn d8_what_a_server_says_unasked_is_heard_on_its_own_stream() {
     let (told, hears) = tokio::sync::mpsc::unbounded_channel::<Value>();
@@ -262,11 +215,46 @@ async fn d8_what_a_server_says_unasked_is_heard_on_its_own_stream() {
         }
     })
     .await;
-    let client = legacy(&server).input(Arc::new(Yes)).build().unwrap();
+    let client = legacy(&server).input(accepting()).build().unwrap();
     let mut changes = client.tool_changes();
     assert_eq!(call(&client).await.unwrap().text(), "done");
     // However often it was said, whoever looks now sees one change.
     assert!(changes.has_changed().unwrap());
     assert_eq!(*changes.borrow_and_update(), 1000);
     assert!(!changes.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn an_answer_may_come_in_a_batch() {
+    for streamed in [false, true] {
+        let server = FaultServer::start(move |request: Request, mut wire: Wire| async move {
+            match request.rpc_method().as_str() {
+                "initialize" => {
+                    let said =
+                        json!({"protocolVersion": "2025-03-26", "capabilities": {"tools": {}}});
+                    wire.json(&request.result(&said)).await.then_some(wire)
+                }
+                "tools/call" => {
+                    assert_eq!(request.header("mcp-protocol-version"), None);
+                    let note = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+                    let batch = format!("[{note},{}]", request.text("in a batch"));
+                    if streamed {
+                        wire.events("").await;
+                        wire.event(&batch).await;
+                        return None;
+                    }
+                    wire.json(&batch).await.then_some(wire)
+                }
+                _ => wire.respond(202, &[], "").await.then_some(wire),
+            }
+        })
+        .await;
+        let client = HttpServer::builder(server.url())
+            .protocol(Some(ProtocolVersion::V2025_03_26))
+            .build()
+            .unwrap();
+        let changes = client.tool_changes();
+        assert_eq!(call(&client).await.unwrap().text(), "in a batch");
+        assert!(changes.has_changed().unwrap());
+    }
 }

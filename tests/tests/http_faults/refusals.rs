@@ -3,7 +3,9 @@
 use mcp_core::auth::Bearer;
 use mcp_core::{ErrorKind, Failure};
 use mcp_http::HttpServer;
+use mcp_testbed::ClosedPort;
 use mcp_testbed::fault::FaultServer;
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -124,10 +126,8 @@ async fn a_call_that_is_answered_with_a_bare_status_is_not_repeated() {
 
 #[tokio::test]
 async fn a_call_that_nobody_was_there_for_does_not_count_as_sent() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/mcp", nobody.local_addr().unwrap());
-    drop(nobody);
-    let client = HttpServer::builder(url)
+    let nobody = ClosedPort::new();
+    let client = HttpServer::builder(nobody.url())
         .protocol(Some(mcp_core::ProtocolVersion::V2026_07_28))
         .credentials(Arc::new(Bearer::new("test-token-alice").unwrap()))
         .build()
@@ -136,4 +136,18 @@ async fn a_call_that_nobody_was_there_for_does_not_count_as_sent() {
     let error = call_within(&client, &context).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert_eq!(context.report(), mcp_core::CallReport::default());
+}
+
+#[tokio::test]
+async fn a_capability_that_is_missing_is_named() {
+    let error = call_answered(|request, mut wire| async move {
+        let error = json!({"code": -32021, "message": "not without you",
+            "data": {"requiredCapabilities": {"elicitation": {"url": {}}, "sampling": {}}}});
+        let body = json!({"jsonrpc": "2.0", "id": request.id(), "error": error}).to_string();
+        wire.json_with(400, &body).await.then_some(wire)
+    })
+    .await;
+    let said = error.to_string();
+    assert!(said.contains("not without you"), "{said}");
+    assert!(said.contains("elicitation.url, sampling"), "{said}");
 }
