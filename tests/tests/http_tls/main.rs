@@ -1,0 +1,17 @@
+//! TLS: whom the client believes, as whom it appears, and what it says when it does not.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+mod authority;
+mod goodbyes;
+mod proxy;
+mod server;
+mod trust;
+
+use std::time::Duration;
+
+use mcp_core::CallContext;
+
+fn context() -> CallContext {
+    CallContext::default().with_timeout(Duration::from_secs(10))
+}
