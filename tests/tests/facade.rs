@@ -1,11 +1,10 @@
 //! What the seed of this project promises, through the facade, against an embedded server.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_testbed::embedded::{EmbeddedServer, TokenIssuer};
+use mcp_testbed::{ClosedPort, shown};
 use mcp_toolkit::adapter::{AgentTool, Flow, Middleware, ToolInvocation, ToolSet};
 use mcp_toolkit::auth::{Bearer, MaybeReady, Principal, RefreshingToken, Token, TokenContext};
 use mcp_toolkit::cache::ToolCache;
@@ -205,24 +204,10 @@ async fn middleware_tells_mcp_tools_from_hand_written_ones() {
     assert!(!seen[1].1.starts_with("MCP_"), "{seen:?}");
 }
 
-/// Everything that an error shows, to anybody.
-fn shown(error: &Error) -> String {
-    let mut shown = format!("{error} {error:?} {error:#?}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(shown, " {cause} {cause:?}");
-        source = cause.source();
-    }
-    shown
-}
-
 #[tokio::test]
 async fn every_mistake_is_told_apart_and_tells_no_secret() {
     let server = EmbeddedServer::start(LONG).await.unwrap();
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}/mcp", listener.local_addr().unwrap())
-    };
+    let closed = ClosedPort::new();
     let canary = "canary-5b1f9a";
     let failure = |loaded: Result<ToolSet, Error>| loaded.map(|_| ()).unwrap_err();
     let http = |url: &str| {
@@ -240,7 +225,7 @@ async fn every_mistake_is_told_apart_and_tells_no_secret() {
     );
     let reserved = failure(http(server.url()).header("Mcp-Session-Id", canary).await);
     let twice = failure(http(server.url()).header("Authorization", canary).await);
-    let absent = failure(http(&closed).await);
+    let absent = failure(http(&closed.url()).await);
     let refused = failure(http(server.url()).await);
     let unset = failure(
         load_mcp_tools_stdio("cat")

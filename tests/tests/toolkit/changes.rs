@@ -1,16 +1,11 @@
 //! What makes the toolkit forget what it has loaded.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use mcp_testbed::embedded::EmbeddedServer;
-use mcp_testbed::fault::{FaultServer, Request, Wire};
 use mcp_toolkit::cache::ToolCache;
 use mcp_toolkit::core::ErrorKind;
 use mcp_toolkit::{McpToolkit, load_mcp_tools_http};
-use serde_json::json;
 
-use crate::{LONG, embedded, is, say, who};
+use crate::{LONG, announcing, embedded, is, say, who};
 
 #[tokio::test]
 async fn a_refused_call_forgets_what_its_user_could_see_there() {
@@ -41,31 +36,7 @@ async fn a_refused_call_forgets_what_its_user_could_see_there() {
 
 #[tokio::test]
 async fn a_notice_that_tools_changed_makes_the_next_request_load_anew() {
-    let lists = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&lists);
-    let server = FaultServer::start(move |request: Request, mut wire: Wire| {
-        let counted = Arc::clone(&counted);
-        async move {
-            match request.rpc_method().as_str() {
-                "tools/list" => {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    wire.modern(&request).await.then_some(wire)
-                }
-                "tools/call" => {
-                    let notice = json!({"jsonrpc": "2.0",
-                        "method": "notifications/tools/list_changed"});
-                    let done = json!({"resultType": "complete",
-                        "content": [{"type": "text", "text": "done"}]});
-                    wire.events("").await;
-                    wire.event(&notice.to_string()).await;
-                    wire.event(&request.result(&done)).await;
-                    None
-                }
-                _ => wire.modern(&request).await.then_some(wire),
-            }
-        }
-    })
-    .await;
+    let server = announcing().await;
     let toolkit = McpToolkit::builder()
         .server("s", load_mcp_tools_http(server.url()))
         .build()
@@ -73,14 +44,14 @@ async fn a_notice_that_tools_changed_makes_the_next_request_load_anew() {
     let alice = who("alice");
     let tools = toolkit.tools_for(&alice).await;
     toolkit.tools_for(&alice).await;
-    assert_eq!(lists.load(Ordering::SeqCst), 1);
+    assert_eq!(server.count("tools/list"), 1);
     say(tools.tools(), "echo").await.unwrap();
     toolkit.tools_for(&alice).await;
-    assert_eq!(lists.load(Ordering::SeqCst), 2);
+    assert_eq!(server.count("tools/list"), 2);
     // A server that says so all the time is not believed all the time.
     say(tools.tools(), "echo").await.unwrap();
     toolkit.tools_for(&alice).await;
-    assert_eq!(lists.load(Ordering::SeqCst), 2);
+    assert_eq!(server.count("tools/list"), 2);
 }
 
 #[tokio::test]

@@ -17,27 +17,27 @@ use tokio::sync::Semaphore;
 
 use crate::{LONG, embedded, is, say, who};
 
-#[tokio::test]
-async fn a_logout_leaves_nothing() {
-    let server = EmbeddedServer::start_with_sessions(LONG).await.unwrap();
-    let store: SharedStore = Arc::new(MemoryStore::new());
-    let (issuer, kept) = (server.tokens(), Arc::clone(&store));
+/// A server, and its users' tokens in a store.
+fn keeping(server: &EmbeddedServer, store: &SharedStore) -> McpToolkit {
+    let (issuer, store) = (server.tokens(), Arc::clone(store));
     let provider = PerPrincipal::new(move |server, principal: &Principal| {
         let (issuer, user) = (issuer.clone(), principal.user().to_owned());
         let token = RefreshingToken::new(move |_: TokenContext| {
             let issued = issuer.issue(&user);
             async move { Ok(Token::new(issued.access).expires_in(issued.expires_in)) }
         });
-        Ok(token.store(Arc::clone(&kept), TokenKey::new(server, principal)))
+        Ok(token.store(Arc::clone(&store), TokenKey::new(server, principal)))
     });
-    let toolkit = McpToolkit::builder()
-        .server(
-            "notes",
-            load_mcp_tools_http(server.url()).header("X-Tenant-Id", "acme"),
-        )
-        .credentials("notes", provider)
-        .build()
-        .unwrap();
+    let notes = load_mcp_tools_http(server.url()).header("X-Tenant-Id", "acme");
+    let toolkit = McpToolkit::builder().server("notes", notes);
+    toolkit.credentials("notes", provider).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_logout_leaves_nothing() {
+    let server = EmbeddedServer::start_with_sessions(LONG).await.unwrap();
+    let store: SharedStore = Arc::new(MemoryStore::new());
+    let toolkit = keeping(&server, &store);
     let (alice, bob) = (who("alice"), who("bob"));
     let old = toolkit.tools_for(&alice).await;
     let bobs = toolkit.tools_for(&bob).await;
@@ -119,23 +119,7 @@ impl TokenStore for Stubborn {
 async fn a_logout_that_fails_in_part_does_the_rest_and_says_so() {
     let server = EmbeddedServer::start(LONG).await.unwrap();
     let store: SharedStore = Arc::new(Stubborn::default());
-    let issuer = server.tokens();
-    let provider = PerPrincipal::new(move |server, principal: &Principal| {
-        let issuer = issuer.clone();
-        let token = RefreshingToken::new(move |_: TokenContext| {
-            let issued = issuer.issue("alice");
-            async move { Ok(Token::new(issued.access).expires_in(issued.expires_in)) }
-        });
-        Ok(token.store(Arc::clone(&store), TokenKey::new(server, principal)))
-    });
-    let toolkit = McpToolkit::builder()
-        .server(
-            "notes",
-            load_mcp_tools_http(server.url()).header("X-Tenant-Id", "acme"),
-        )
-        .credentials("notes", provider)
-        .build()
-        .unwrap();
+    let toolkit = keeping(&server, &store);
     let alice = who("alice");
     toolkit.tools_for(&alice).await;
     let loads = toolkit.cache().stats().loads;

@@ -17,6 +17,7 @@ mod replicas;
 use std::time::Duration;
 
 use mcp_testbed::embedded::{EmbeddedServer, TokenIssuer};
+use mcp_testbed::fault::{FaultServer, Request, Wire};
 use mcp_toolkit::adapter::ToolSet;
 use mcp_toolkit::auth::{PerPrincipal, Principal, RefreshingToken, Token, TokenContext};
 use mcp_toolkit::core::Error;
@@ -46,10 +47,19 @@ pub(crate) fn embedded(server: &EmbeddedServer) -> HttpLoader {
         .header("X-Tenant-Id", "acme")
 }
 
-/// A port that nobody listens at.
-pub(crate) fn closed_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}/mcp", listener.local_addr().unwrap())
+/// A server that says in each call that its tools have changed.
+pub(crate) async fn announcing() -> FaultServer {
+    FaultServer::start(|request: Request, mut wire: Wire| async move {
+        if request.rpc_method() != "tools/call" {
+            return wire.modern(&request).await.then_some(wire);
+        }
+        let notice = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+        wire.events("").await;
+        wire.event(&notice.to_string()).await;
+        wire.event(&request.text("done")).await;
+        None
+    })
+    .await
 }
 
 pub(crate) async fn say(tools: &ToolSet, name: &str) -> Result<String, Error> {
