@@ -2,25 +2,20 @@
 
 It publishes protected resource metadata that names TESTBED_JWT_ISSUER, and verifies
 that server's tokens (HS256 with the secret in TESTBED_JWT_SECRET, audience: its own
-URL). It listens on loopback, on a port that the kernel picks, and says which
-(`testbed: listening on <port>`). It ends when its standard input closes, so it
-cannot outlive the test's process.
+URL).
 """
 
 import os
-import socket
-import sys
-import threading
 
 from fastmcp import FastMCP
 from fastmcp.server.auth import RemoteAuthProvider
 from fastmcp.server.auth.providers.jwt import JWTVerifier
 from fastmcp.server.dependencies import get_access_token
 from pydantic import AnyHttpUrl
+from tether import listener, serve
 
-listener = socket.create_server(("127.0.0.1", 0))
-port = listener.getsockname()[1]
-base = f"http://127.0.0.1:{port}"
+listening = listener()
+base = f"http://127.0.0.1:{listening.getsockname()[1]}"
 issuer = os.environ["TESTBED_JWT_ISSUER"]
 
 mcp = FastMCP(
@@ -54,14 +49,5 @@ def token_id() -> str:
     return token.claims["jti"] if token else "none"
 
 
-def end_with_parent() -> None:
-    """Wait for the end of standard input, then end at once."""
-    while sys.stdin.buffer.read(4096):
-        pass
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    print(f"testbed: listening on {port}", file=sys.stderr, flush=True)
-    mcp.run(transport="http", sockets=[listener], show_banner=False)
+    serve(mcp, listening)

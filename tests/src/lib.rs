@@ -4,6 +4,7 @@
 mod closed;
 pub mod embedded;
 pub mod fault;
+mod group;
 pub mod oauth;
 pub mod real;
 #[cfg(unix)]

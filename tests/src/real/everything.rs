@@ -1,8 +1,8 @@
 //! npm `@modelcontextprotocol/server-everything`: protocol 2025-11-25 and older.
 
-use crate::report::or_fail;
 use super::install::{npm_entry, script};
 use super::tethered::Tethered;
+use crate::report::or_fail;
 
 const PACKAGE: &str = "@modelcontextprotocol/server-everything";
 

@@ -1,9 +1,9 @@
 //! Python's `fastmcp` behind its JWT verifier: protocol 2026-07-28, and 2025-11-25 by `initialize`.
 
-use crate::report::or_fail;
 use super::install::{python, script};
 use super::jwt::Jwt;
 use super::tethered::Tethered;
+use crate::report::or_fail;
 
 /// A server that answers only to holders of its own [`Jwt`]s.
 ///

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::report::or_fail;
 use super::install::npm_entry;
+use crate::report::or_fail;
 
 /// Program and arguments of a server that reads and writes below `folder`.
 ///

@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::report::or_fail;
 use super::install::{npm_file, python, script};
 use super::jwt::Jwt;
 use super::tethered::Tethered;
+use crate::report::or_fail;
 
 /// An authorization server with PKCE, refresh rotation, DPoP, resource indicators, client
 /// credentials, device code, dynamic registration and revocation.

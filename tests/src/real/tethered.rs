@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::group;
+
 /// A cold start of a large server on a busy machine of two cores.
 const START: Duration = Duration::from_secs(30);
 /// Enough to see why a server did not start.
@@ -110,17 +112,7 @@ impl Tethered {
 
 impl Drop for Tethered {
     fn drop(&mut self) {
-        // Not yet waited for, so the id is still the child's own.
-        #[cfg(unix)]
-        if let Some(group) = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        {
-            let _gone_already =
-                rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-        let _ended_by_itself = self.child.kill();
-        let _status = self.child.wait();
+        group::end(&mut self.child);
     }
 }
 

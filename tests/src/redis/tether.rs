@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::group;
+
 const SCRIPT: &str =
     r#""$@" 3>&- & pid=$!; echo "$pid" >&3; exec 3>&-; read -r _; kill -9 "$pid"; wait "$pid""#;
 const LOOK: Duration = super::LOOK;
@@ -111,16 +113,6 @@ impl Tether {
 
 impl Drop for Tether {
     fn drop(&mut self) {
-        // Not yet waited for, so the ids are still the children's own.
-        #[cfg(unix)]
-        if let Some(group) = i32::try_from(self.shell.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        {
-            let _gone_already =
-                rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-        let _ended_by_itself = self.shell.kill();
-        let _status = self.shell.wait();
+        group::end(&mut self.shell);
     }
 }
