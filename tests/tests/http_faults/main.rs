@@ -7,19 +7,27 @@
     reason = "a test's panic is its report"
 )]
 
+mod begun_anew;
 mod bodies;
+mod cancellations;
 mod changes;
 mod credentials;
 mod dialects;
+mod echoes;
 mod endings;
 mod fairness;
 mod harness;
+mod input;
 mod lost_sessions;
 mod messages;
+mod not_offered;
 mod offers;
+mod old_peer;
 mod old_streams;
 mod providers;
 mod questions;
 mod refusals;
+mod rounds;
 mod sessions;
 mod telemetry;
+mod unsent;
