@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use mcp_harness::process::Pinning;
 use tokio::time::Instant;
 
 use crate::measure::Sample;
-use crate::process::Pinning;
+use crate::process::{client, sample};
 
 /// Where those programs are.
 #[derive(Debug)]
@@ -120,23 +121,16 @@ impl Foreign {
         let calls = calls.to_string();
         let scripts = &self.places.scripts;
         let mut command = if language == "Python" {
-            let mut command = pinning.client(&self.program());
+            let mut command = client(pinning, &self.program());
             command.arg(scripts.join("sdk.py")).args([pattern]);
             command
         } else {
-            let mut command = pinning.client(Path::new("node"));
+            let mut command = client(pinning, Path::new("node"));
             command.arg(scripts.join("sdk.mjs")).arg(self.modules());
             command
         };
-        let output = command
-            .args([url, &calls])
-            .stderr(Stdio::inherit())
-            .output()?;
-        ensure!(output.status.success(), "{contender} failed");
-        let sample = serde_json::from_slice(&output.stdout);
-        Ok(Some(
-            sample.with_context(|| format!("{contender} gave no sample"))?,
-        ))
+        command.args([url, &calls]);
+        sample(&mut command, contender).map(Some)
     }
 
     /// Whether a contender can be run here.
@@ -164,8 +158,8 @@ impl Foreign {
         let mut took = Vec::new();
         for n in 0..=times {
             let mut command = match contender {
-                "true" => pinning.client(Path::new("true")),
-                _ => pinning.client(&std::path::absolute(&self.places.mcpt)?),
+                "true" => client(pinning, Path::new("true")),
+                _ => client(pinning, &std::path::absolute(&self.places.mcpt)?),
             };
             match contender {
                 "mcpt --version" => drop(command.arg("--version")),

@@ -18,8 +18,8 @@ mod flames;
 mod floor;
 mod foreign;
 mod hot;
+mod instructions;
 mod lists;
-mod machine;
 mod measure;
 mod memory;
 mod ours;
@@ -57,9 +57,7 @@ mcp-bench serve
 
 /// The program, counting allocations or not.
 pub fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let outcome = match args.as_slice() {
+    mcp_harness::command::main(|args| match args {
         ["run", options @ ..] => run::run(options),
         ["cell", workload, contender, address, calls] => {
             cell::run(workload, contender, address, calls)
@@ -68,14 +66,7 @@ pub fn main() -> ExitCode {
         ["serve"] => server::serve(),
         _ => {
             eprint!("{HELP}");
-            Err(anyhow::anyhow!("no such command: {}", args.join(" ")))
+            anyhow::bail!("no such command: {}", args.join(" "))
         }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use mcp_harness::report::number;
+
 use crate::plan::{Load, WORKLOADS, Workload};
 use crate::report::{Cell, Report};
 
@@ -148,7 +150,7 @@ impl Panel<'_> {
                 LEFT - 8.0,
                 (end - LEFT).max(1.0),
                 bar.around.map_or(end, |(_, upper)| x(upper).max(end)) + 6.0,
-                crate::report::number(bar.value),
+                number(bar.value),
             );
             if let Some((lower, upper)) = bar.around {
                 let _ = writeln!(

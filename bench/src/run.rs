@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use mcp_harness::process::{Pinning, Server, this_program};
+use mcp_harness::report::replace;
 
 use crate::foreign::{self, Foreign, Places};
-use crate::machine::Machine;
 use crate::measure::Sample;
-use crate::picture;
 use crate::plan::{self, Load, WORKLOADS, Workload};
-use crate::process::{self, Pinning, Server};
 use crate::report::Report;
+use crate::{instructions, picture, process};
 
 const ROUNDS: usize = 11;
 const QUICK_ROUNDS: usize = 3;
@@ -73,7 +73,7 @@ struct Bench {
     program: PathBuf,
     /// The same program, counting allocations.
     counting: Option<PathBuf>,
-    has_valgrind: bool,
+    counts_instructions: bool,
 }
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
@@ -82,13 +82,13 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     let rounds = if options.quick { QUICK_ROUNDS } else { ROUNDS };
     let bench = Bench {
         pinning,
-        server: Server::start(pinning)?,
+        server: process::server(pinning)?,
         foreign: Foreign::find(options.places),
-        program: process::this_program()?,
+        program: this_program()?,
         counting: options.counting,
-        has_valgrind: process::has_valgrind(),
+        counts_instructions: instructions::can_be_counted(),
     };
-    if !bench.has_valgrind {
+    if !bench.counts_instructions {
         eprintln!("left out: instructions (valgrind is not there)");
     }
     for (kind, why) in bench.foreign.missing() {
@@ -112,25 +112,24 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
             bench.once(workload, round, calls, &mut samples)?;
         }
     }
-    let report = Report::new(Machine::here(), pinning, rounds, &bench.foreign, &samples);
+    let report = Report::new(pinning, rounds, &bench.foreign, &samples);
     drop(bench);
-    report.print();
+    println!("{}", report.markdown());
     std::fs::create_dir_all(&options.out)?;
     let drawn = picture::draw(&report);
     let mut written = vec![
         (options.out.join("report.json"), report.json()? + "\n"),
         (options.out.join("report.svg"), drawn.clone()),
     ];
-    if let Some(page) = options.page {
-        let text = std::fs::read_to_string(&page).unwrap_or_default();
-        let text = report.replaced_in(&text)?;
-        written.push((page, text));
-    }
     written.extend(options.picture.map(|picture| (picture, drawn)));
     println!();
     for (file, text) in written {
         std::fs::write(&file, text).with_context(|| file.display().to_string())?;
         println!("written: {}", file.display());
+    }
+    if let Some(page) = options.page {
+        replace(&page, "measured", &report.markdown())?;
+        println!("written: {}", page.display());
     }
     let broken = report.broken();
     println!("{}", report.verdict());
@@ -148,7 +147,7 @@ impl Bench {
         calls: u64,
         samples: &mut Samples,
     ) -> Result<()> {
-        if workload.load == Load::Instructions && !self.has_valgrind {
+        if workload.load == Load::Instructions && !self.counts_instructions {
             return Ok(());
         }
         let here = |contender: &&&'static str| self.foreign.is_there(contender);
@@ -188,14 +187,15 @@ impl Bench {
         let Some(program) = &self.counting else {
             return Ok(());
         };
-        let (pinning, address) = (self.pinning, self.server.address.as_str());
+        let (pinning, address) = (self.pinning, self.server.address());
         // What tenants hold is a mean over all of them.
         let calls = match workload.load {
             Load::Memory => workload.calls,
             _ => 1,
         };
         for contender in contenders.iter().filter(|it| foreign::is_ours(it)) {
-            let counted = pinning.cell(program, workload.name, contender, address, calls)?;
+            let counted =
+                process::cell(pinning, program, workload.name, contender, address, calls)?;
             let cell = samples.entry((workload.name, contender));
             if let Some(sample) = cell.or_default().last_mut() {
                 *sample = sample.counted(&counted);
@@ -205,20 +205,27 @@ impl Bench {
     }
 
     fn cell(&self, workload: &Workload, contender: &str, calls: u64) -> Result<Sample> {
-        let (pinning, address) = (self.pinning, self.server.address.as_str());
+        let (pinning, address) = (self.pinning, self.server.address());
         let calls = calls.div_ceil(plan::share(contender));
         match workload.load {
             Load::Command => return self.foreign.command(pinning, contender, address, calls),
             Load::Size => return self.foreign.size(),
             Load::Instructions => {
-                return pinning.instructions(&self.program, contender, address, calls);
+                return instructions::count(pinning, &self.program, contender, address, calls);
             }
             _ => {}
         }
         let url = format!("http://{address}{}", workload.path);
         match self.foreign.cell(pinning, contender, &url, calls)? {
             Some(sample) => Ok(sample),
-            None => pinning.cell(&self.program, workload.name, contender, address, calls),
+            None => process::cell(
+                pinning,
+                &self.program,
+                workload.name,
+                contender,
+                address,
+                calls,
+            ),
         }
     }
 }

@@ -3,7 +3,6 @@
 mod answers;
 
 use std::convert::Infallible;
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt as _;
+use mcp_harness::process::announce;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -74,21 +73,13 @@ pub(crate) fn serve() -> Result<()> {
         .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        println!("{}", listener.local_addr()?);
-        std::io::stdout().flush()?;
+        announce(listener.local_addr()?)?;
         let wakefulness = Arc::new(Wakefulness::default());
         tokio::select! {
             accepted = accept(listener, &wakefulness) => accepted,
             () = wakefulness.keep() => Ok(()),
-            () = end_of_input() => Ok(()),
         }
     })
-}
-
-async fn end_of_input() {
-    let mut nothing = [0; 64];
-    let mut input = tokio::io::stdin();
-    while matches!(input.read(&mut nothing).await, Ok(1..)) {}
 }
 
 async fn accept(listener: TcpListener, wakefulness: &Arc<Wakefulness>) -> Result<()> {

@@ -47,15 +47,7 @@ use crate::command::Run;
 use crate::commands::COMMANDS;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    mcp_harness::command::main(run)
 }
 
 fn run(args: &[&str]) -> Result<()> {

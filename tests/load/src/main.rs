@@ -14,7 +14,7 @@
 )]
 
 mod child;
-mod machine;
+mod procfs;
 mod replicas;
 mod scale;
 mod soak;
@@ -45,9 +45,7 @@ mcp-load child
 ";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let outcome = match args.as_slice() {
+    mcp_harness::command::main(|args| match args {
         ["scale", options @ ..] => scale::run(options),
         ["soak", options @ ..] => soak::run(options),
         ["replicas", options @ ..] => replicas::run(options),
@@ -59,14 +57,7 @@ fn main() -> ExitCode {
         ["child"] => child::serve(),
         _ => {
             eprint!("{HELP}");
-            Err(anyhow::anyhow!("no such command: {}", args.join(" ")))
+            anyhow::bail!("no such command: {}", args.join(" "))
         }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

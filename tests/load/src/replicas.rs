@@ -21,6 +21,7 @@ pub(crate) use self::worker::serve;
 use self::fleet::Fleet;
 use self::report::Report;
 use self::setting::Setting;
+use self::worker::FORGOTTEN;
 
 /// What was asked for.
 struct Options {
@@ -61,6 +62,10 @@ impl Options {
         }
         let counts = [options.processes, options.users, options.callers];
         ensure!(counts.iter().all(|it| *it > 0), "nobody would do anything");
+        ensure!(
+            options.users >= FORGOTTEN,
+            "tools of {FORGOTTEN} users are forgotten: `--users` wants as many"
+        );
         Ok(options)
     }
 }
@@ -98,7 +103,7 @@ async fn measured(options: &Options) -> Result<Report> {
     let totals = fleet.end().await;
     let logins_lost = setting.logins_lost(options.users).await?;
     Ok(Report {
-        machine: crate::machine::described(),
+        machine: mcp_harness::machine::described(),
         processes: options.processes,
         callers: options.callers,
         users: options.users,

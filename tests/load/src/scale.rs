@@ -7,7 +7,6 @@ mod crowd;
 mod fairness;
 mod plot;
 mod principals;
-mod process;
 mod refreshes;
 mod report;
 mod server;
@@ -16,10 +15,11 @@ mod users;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use mcp_harness::process::{Pinning, Server, output, this_program};
+use serde::de::DeserializeOwned;
 
 pub(crate) use self::server::serve;
 
-use self::process::{Pinning, Server};
 use self::report::Report;
 
 /// What was asked for.
@@ -70,9 +70,33 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Measurements, each in a process of its own beside the server.
+struct Cells {
+    pinning: Pinning,
+    program: PathBuf,
+    server: Server,
+}
+
+impl Cells {
+    fn start() -> Result<Self> {
+        let (pinning, program) = (Pinning::find(), this_program()?);
+        Ok(Self {
+            pinning,
+            server: Server::start(pinning.server(&program).arg("serve"))?,
+            program,
+        })
+    }
+
+    fn measure<T: DeserializeOwned>(&self, what: &str, number: u64) -> Result<T> {
+        let mut command = self.pinning.client(&self.program);
+        command.args(["cell", what, self.server.address(), &number.to_string()]);
+        let said = output(&mut command, what)?;
+        serde_json::from_slice(&said).with_context(|| format!("{what} came to no measurement"))
+    }
+}
+
 fn measured(quick: bool) -> Result<Report> {
-    let pinning = Pinning::find();
-    let server = Server::start(pinning)?;
+    let cells = Cells::start()?;
     let numbers: &[u64] = if quick {
         &[1, 10, 100, 1_000, 10_000]
     } else {
@@ -81,21 +105,19 @@ fn measured(quick: bool) -> Result<Report> {
     let mut principals = Vec::new();
     for number in numbers {
         eprintln!("{number} principals");
-        principals.push(pinning.cell("principals", &server.address, *number)?);
+        principals.push(cells.measure("principals", *number)?);
     }
     eprintln!("10,000 principals at once");
-    let crowd = pinning.cell("crowd", &server.address, 10_000)?;
+    let crowd = cells.measure("crowd", 10_000)?;
     eprintln!("one who floods, beside another");
-    let rounds = if quick { 2 } else { 5 };
-    let fairness = pinning.cell("fairness", &server.address, rounds)?;
+    let fairness = cells.measure("fairness", if quick { 2 } else { 5 })?;
     eprintln!("tokens that live for two seconds");
-    let seconds = if quick { 5 } else { 15 };
-    let refreshes = pinning.cell("refreshes", &server.address, seconds)?;
+    let refreshes = cells.measure("refreshes", if quick { 5 } else { 15 })?;
     eprintln!("200 children");
-    let children = pinning.cell("children", &server.address, 200)?;
+    let children = cells.measure("children", 200)?;
     Ok(Report {
-        machine: crate::machine::described(),
-        pinned: pinning.is_there(),
+        machine: mcp_harness::machine::described(),
+        pinned: cells.pinning.is_there(),
         principals,
         crowd,
         fairness,

@@ -100,7 +100,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         logs.bytes() >> 20,
         audit.records,
         audit.outcomes,
-        users.ledger.latest(),
+        users.judge.latest(),
     );
     if ended.tasks > began.tasks {
         world.violation(format!("{} tasks are left of {}", ended.tasks, began.tasks));

@@ -14,10 +14,6 @@ use xshell::{Shell, cmd};
 
 use crate::workspace;
 
-/// Between these lines of the page stands what was measured last.
-const BEGIN: &str = "<!-- built: begin -->";
-const END: &str = "<!-- built: end -->";
-
 /// Where it is built, and removed again.
 const FOLDER: &str = "target/bench/from-nothing";
 
@@ -90,13 +86,7 @@ fn seconds(page: &str) -> Result<BTreeMap<String, f64>> {
 pub(crate) fn show(built: &Value, page: &Path) -> Result<()> {
     let table = table(built);
     println!("{table}");
-    let text = fs::read_to_string(page)?;
-    let (before, rest) = text
-        .split_once(BEGIN)
-        .context("the page has no built part")?;
-    let (_, behind) = rest.split_once(END).context("the built part has no end")?;
-    fs::write(page, format!("{before}{BEGIN}\n{table}{END}{behind}"))?;
-    Ok(())
+    mcp_harness::report::replace(page, "built", &table)
 }
 
 fn table(built: &Value) -> String {

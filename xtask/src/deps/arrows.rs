@@ -34,9 +34,10 @@ const BELOW: &[(&str, &[&str])] = &[
     ("mcp-testbed", &["mcp-toolkit"]),
     ("mcp-examples", &["mcp-toolkit", "mcp-testbed"]),
     ("conformance-client", &["mcp-toolkit"]),
-    ("mcp-bench", &["mcp-toolkit"]),
-    ("mcp-load", &["mcp-testbed"]),
-    ("xtask", &[]),
+    ("mcp-harness", &[]),
+    ("mcp-bench", &["mcp-toolkit", "mcp-harness"]),
+    ("mcp-load", &["mcp-testbed", "mcp-harness"]),
+    ("xtask", &["mcp-harness"]),
 ];
 
 /// Normal and build dependencies that point the wrong way. Tests may use any crate.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use mcp_harness::process::this_program;
 use mcp_toolkit::auth::time::Instant;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -83,8 +84,7 @@ impl Fleet {
     }
 
     fn replica(&self) -> Result<Replica> {
-        let program = std::env::current_exe().context("where is this program?")?;
-        let mut child = Command::new(program)
+        let mut child = Command::new(this_program()?)
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

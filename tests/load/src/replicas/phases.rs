@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use mcp_harness::statistics::quantile;
 use mcp_toolkit::auth::time::{Clock as _, Instant, SystemClock};
 use mcp_toolkit::core::replicas::{Cause, Invalidation, InvalidationBus as _, Origin};
 use mcp_toolkit::redis::RedisBus;
@@ -152,15 +153,7 @@ pub(super) async fn invalidation(setting: &Setting, fleet: &mut Fleet) -> Result
         took.extend(times.iter().map(|at| at.saturating_sub(began) as f64 / 1e3));
     }
     took.sort_by(f64::total_cmp);
-    let at = |part: f64| {
-        let place = (part * (took.len() - 1) as f64).round();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a place among a few thousand"
-        )]
-        took.get(place as usize).copied().unwrap_or(f64::NAN)
-    };
+    let at = |share| quantile(&took, share).unwrap_or(f64::NAN);
     Ok(Forgetting {
         rounds: ROUNDS,
         p50_ms: at(0.5),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use mcp_harness::process::this_program;
 use mcp_stdio::StdioServer;
 use mcp_toolkit::auth::SharedProvider;
 use mcp_toolkit::auth::time::Instant;
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::users::{Known, user};
 use crate::child::TOKEN;
-use crate::machine::{children, open_files};
+use crate::procfs::{children, open_files};
 
 /// Children that are started at a time.
 const AT_A_TIME: usize = 8;
@@ -42,7 +43,7 @@ pub(super) fn measure(number: u64) -> Result<Children> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let program = std::env::current_exe()?;
+        let program = this_program()?;
         let credential: SharedProvider = Arc::new(Known);
         let server = StdioServer::builder(program.to_string_lossy())
             .args(["child"])

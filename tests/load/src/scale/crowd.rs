@@ -37,7 +37,7 @@ pub(super) fn measure(address: &str, principals: u64) -> Result<Crowd> {
         let url = format!("http://{address}/known/20");
         let toolkit = toolkit(&url, principals, Known)?;
         all_there(&toolkit.tools_for(&user(0)?).await)?;
-        let before = crate::machine::peak();
+        let before = crate::procfs::peak();
         // Nobody calls before everybody has loaded: all of them have a call to make at that moment.
         let loaded = Arc::new(Barrier::new(usize::try_from(principals + 1)?));
         let mut crowd = JoinSet::new();
@@ -73,7 +73,7 @@ pub(super) fn measure(address: &str, principals: u64) -> Result<Crowd> {
             failures,
             loading_seconds: loading.as_secs_f64(),
             calling_seconds: calling.as_secs_f64(),
-            peak: crate::machine::peak().saturating_sub(before),
+            peak: crate::procfs::peak().saturating_sub(before),
             in_flight: u64::try_from(Limits::default().calls_in_flight)?,
             server: counter.counts().await?,
         })

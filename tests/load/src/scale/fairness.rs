@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use mcp_harness::statistics::quantile;
 use mcp_toolkit::PrincipalTools;
 use mcp_toolkit::auth::Principal;
 use mcp_toolkit::auth::time::Instant;
@@ -51,7 +52,7 @@ pub(super) fn measure(address: &str, rounds: u64) -> Result<Fairness> {
             failures: 0,
         };
         for _ in 0..rounds {
-            let (alone_p50, alone_p99) = percentiles(&mut timed(&others, &other).await?);
+            let (alone_p50, alone_p99) = percentiles(&timed(&others, &other).await?);
             let flood = async {
                 let mut calls = JoinSet::new();
                 loop {
@@ -64,11 +65,11 @@ pub(super) fn measure(address: &str, rounds: u64) -> Result<Fairness> {
                     measured.failures += u64::from(done?.is_err());
                 }
             };
-            let mut beside = tokio::select! {
+            let beside = tokio::select! {
                 over = flood => return over,
                 times = timed(&others, &other) => times?,
             };
-            let (beside_p50, beside_p99) = percentiles(&mut beside);
+            let (beside_p50, beside_p99) = percentiles(&beside);
             measured.rounds.push(Round {
                 alone_p50,
                 alone_p99,
@@ -103,6 +104,6 @@ impl Fairness {
             .map(|round| round.beside_p99 / round.alone_p99)
             .collect();
         ratios.sort_unstable_by(f64::total_cmp);
-        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+        quantile(&ratios, 0.5).unwrap_or(f64::NAN)
     }
 }

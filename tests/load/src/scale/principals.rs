@@ -47,7 +47,7 @@ pub(super) fn measure(address: &str, principals: u64) -> Result<Principals> {
     let room = usize::try_from(principals)?;
     let mut times = Vec::with_capacity(room);
     let mut failed = Ok(());
-    let before = crate::machine::resident();
+    let before = crate::procfs::resident();
     let counted = allocation_counter::measure(|| {
         for number in 1..=principals {
             match user(number).and_then(|principal| visit(&principal)) {
@@ -56,11 +56,10 @@ pub(super) fn measure(address: &str, principals: u64) -> Result<Principals> {
             }
         }
     });
-    let resident = crate::machine::resident().saturating_sub(before);
+    let resident = crate::procfs::resident().saturating_sub(before);
     failed?;
-    let (first_p50, first_p99) = percentiles(&mut times);
-    let mut cached = cached(&visit, principals)?;
-    let (cached_p50, cached_p99) = percentiles(&mut cached);
+    let (first_p50, first_p99) = percentiles(&times);
+    let (cached_p50, cached_p99) = percentiles(&cached(&visit, principals)?);
     Ok(Principals {
         number: principals,
         held: u64::try_from(counted.bytes_current).unwrap_or_default(),

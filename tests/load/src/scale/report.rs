@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use mcp_harness::report::{number, replace};
 use serde::{Serialize, Serializer};
 
 use super::bounds::{Judged, judged};
@@ -13,10 +14,6 @@ use super::fairness::Fairness;
 use super::plot::{Plot, Series};
 use super::principals::Principals;
 use super::refreshes::Refreshes;
-
-/// Between these lines of a page stands what was measured last.
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
 
 /// A whole run.
 #[derive(Debug)]
@@ -75,14 +72,7 @@ impl Report {
 
     /// Replaces the measured part of a page, and the plots beside it.
     pub(super) fn put_into(&self, page: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(page)?;
-        let parts = || {
-            let (before, rest) = text.split_once(BEGIN)?;
-            Some((before, rest.split_once(END)?.1))
-        };
-        let (before, behind) = parts().context("the page has no measured part")?;
-        let measured = self.markdown();
-        std::fs::write(page, format!("{before}{BEGIN}\n{measured}\n{END}{behind}"))?;
+        replace(page, "measured", &self.markdown())?;
         for (name, plot) in self.plots() {
             std::fs::write(page.with_file_name(name), plot)?;
         }
@@ -223,15 +213,5 @@ impl Report {
             ("scale-memory.svg", memory.svg()),
             ("scale-latency.svg", latency.svg()),
         ]
-    }
-}
-
-/// As many digits as mean something.
-fn number(value: f64) -> String {
-    match value {
-        _ if (value - value.round()).abs() < 1e-9 => format!("{value:.0}"),
-        ..10.0 => format!("{value:.2}"),
-        ..100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
     }
 }

@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::io::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,10 +18,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use mcp_harness::process::announce;
 use mcp_toolkit::auth::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use crate::child::owner;
@@ -76,19 +75,9 @@ pub(crate) fn serve() -> Result<()> {
     tasks.block_on(&runtime, async {
         // As many at once as a crowd brings; the default queue is of 1,024.
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        println!("{}", listener.local_addr()?);
-        std::io::stdout().flush()?;
-        tokio::select! {
-            accepted = accept(listener) => accepted,
-            () = end_of_input() => Ok(()),
-        }
+        announce(listener.local_addr()?)?;
+        accept(listener).await
     })
-}
-
-async fn end_of_input() {
-    let mut nothing = [0; 64];
-    let mut input = tokio::io::stdin();
-    while matches!(input.read(&mut nothing).await, Ok(1..)) {}
 }
 
 async fn accept(listener: TcpListener) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use mcp_harness::statistics::quantile;
 use mcp_toolkit::auth::{
     CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
 };
@@ -107,15 +108,11 @@ impl Counter {
     }
 }
 
-/// The middle and the 99th of a hundred, in microseconds. Sorts them.
-pub(super) fn percentiles(times: &mut [Duration]) -> (f64, f64) {
-    times.sort_unstable();
-    let at = |share: usize| {
-        let last = times.len().saturating_sub(1);
-        let index = (times.len() * share / 100).min(last);
-        times
-            .get(index)
-            .map_or(0.0, |time| time.as_secs_f64() * 1e6)
-    };
-    (at(50), at(99))
+/// The middle and the 99th of a hundred, in microseconds.
+pub(super) fn percentiles(times: &[Duration]) -> (f64, f64) {
+    let micros = times.iter().map(|time| time.as_secs_f64() * 1e6);
+    let mut sorted: Vec<f64> = micros.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let at = |share| quantile(&sorted, share).unwrap_or_default();
+    (at(0.5), at(0.99))
 }

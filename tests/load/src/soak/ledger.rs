@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Counts of a run.
 #[derive(Debug, Default)]
@@ -15,7 +14,6 @@ struct Counts {
     done: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// Calls that came to the middleware, by user.
     calls: BTreeMap<String, u64>,
-    latest: Duration,
 }
 
 impl Ledger {
@@ -25,16 +23,6 @@ impl Ledger {
 
     pub(super) fn call_begins(&self, user: &str) {
         *self.lock().calls.entry(user.to_owned()).or_default() += 1;
-    }
-
-    /// How long something went on after it should have been over.
-    pub(super) fn late(&self, by: Duration) {
-        let mut counts = self.lock();
-        counts.latest = counts.latest.max(by);
-    }
-
-    pub(super) fn latest(&self) -> Duration {
-        self.lock().latest
     }
 
     pub(super) fn calls(&self) -> BTreeMap<String, u64> {

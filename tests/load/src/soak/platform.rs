@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use mcp_harness::process::this_program;
 use mcp_toolkit::auth::{
     CredentialError, PerPrincipal, Principal, RefreshingToken, SharedProvider, Token, TokenContext,
 };
@@ -50,7 +51,7 @@ impl Platform {
             load_mcp_tools_http(url).credentials(rotating(world, 1_000..4_000, NoTokens::AreTold))
         };
         let childs: SharedProvider = Arc::new(rotating(world, 20_000..60_000, NoTokens::Never));
-        let program = std::env::current_exe()?;
+        let program = this_program()?;
         let child = load_mcp_tools_stdio(program.to_string_lossy())
             .args(["child"])
             .env(TOKEN, childs);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tokio::runtime::Runtime;
 
-use crate::machine::{children, open_files, resident};
+use crate::procfs::{children, open_files, resident};
 
 /// Memory may go up and down by so much, and by a tenth.
 const ROOM: u64 = 12 << 20;
