@@ -12,17 +12,8 @@ fn sharing(url: &str, key: Option<&str>) -> Replica {
     if let Some(key) = key {
         catalog = catalog.sealed(SealingKeys::new(&key.into()).unwrap());
     }
-    let bus = RedisBus::checking(redis(url), CHECK);
-    let cache = ToolCache::builder()
-        .bus(Arc::new(bus.clone()))
-        .catalog(Arc::new(catalog))
-        .build();
-    let server = Arc::new(Lister {
-        id: server_id(),
-        lists: AtomicUsize::new(0),
-        scope: CacheScope::Public,
-    });
-    Replica { bus, cache, server }
+    let server = lister().public();
+    Replica::with(url, server, |cache| cache.catalog(Arc::new(catalog)))
 }
 
 const KEY: &str = "a-test-key-of-at-least-thirty-two-bytes";
@@ -34,10 +25,7 @@ async fn a_list_is_asked_for_once_until_it_changes() {
         let (one, other) = (sharing(&redis.url(), key), sharing(&redis.url(), key));
         one.connected().await;
         other.connected().await;
-        let lists = || {
-            let of = |it: &Replica| it.server.lists.load(Ordering::SeqCst);
-            of(&one) + of(&other)
-        };
+        let lists = || one.server.lists() + other.server.lists();
         one.load("alice").await;
         other.load("bob").await;
         assert_eq!((lists(), other.cache.stats().found), (1, 1));
@@ -51,7 +39,7 @@ async fn a_list_is_asked_for_once_until_it_changes() {
         // Who has another key asks for itself.
         let stranger = sharing(&redis.url(), Some("another-test-key-of-at-least-32-bytes"));
         stranger.load("carol").await;
-        assert_eq!(stranger.server.lists.load(Ordering::SeqCst), 1);
+        assert_eq!(stranger.server.lists(), 1);
         // A server whose tools changed is asked once more.
         one.cache.invalidate_server(&server_id()).await;
         other.forgets("bob").await;
@@ -73,5 +61,5 @@ async fn a_redis_that_is_away_stops_nobody() {
     let replica = sharing(&redis.url(), None);
     drop(redis);
     replica.load("alice").await;
-    assert_eq!(replica.server.lists.load(Ordering::SeqCst), 1);
+    assert_eq!(replica.server.lists(), 1);
 }

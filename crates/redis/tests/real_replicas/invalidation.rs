@@ -121,10 +121,7 @@ impl Raw {
 #[tokio::test]
 async fn a_flood_is_few_messages() {
     let redis = RedisServer::start();
-    let (one, other) = (
-        Replica::start(&redis.url()).await,
-        Replica::start(&redis.url()).await,
-    );
+    let (one, other) = Replica::pair(&redis.url()).await;
     other.load("alice").await;
     let (alice, id) = (who("alice"), server_id());
     let began = Instant::now();
@@ -147,10 +144,7 @@ async fn a_redis_that_is_full_carries_on() {
     let redis = RedisOptions::new()
         .arguments(&["--maxmemory-policy", "noeviction"])
         .start();
-    let (one, other) = (
-        Replica::start(&redis.url()).await,
-        Replica::start(&redis.url()).await,
-    );
+    let (one, other) = Replica::pair(&redis.url()).await;
     other.load("alice").await;
     redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     one.cache.invalidate_principal(&who("alice")).await;
@@ -167,7 +161,7 @@ async fn a_user_with_few_rights_is_enough() {
         .user("agents", "test-agents", "~mcp:* &mcp:* +@all -@admin")
         .start();
     let url = format!("redis://agents:test-agents@127.0.0.1:{}", redis.port());
-    let (one, other) = (Replica::start(&url).await, Replica::start(&url).await);
+    let (one, other) = Replica::pair(&url).await;
     other.load("alice").await;
     one.cache.invalidate_principal(&who("alice")).await;
     other.forgets("alice").await;

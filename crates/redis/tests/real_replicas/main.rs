@@ -13,18 +13,15 @@ mod missed;
 mod quota;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mcp_adapter::{ToolSet, ToolSetBuilder};
 use mcp_auth::time::Instant;
 use mcp_core::auth::Credentials;
-use mcp_core::{
-    BoxFuture, CacheScope, CallContext, Error, Principal, ServerId, ServerInfo, ToolCall,
-    ToolDefinition, ToolListing, ToolOutput, ToolServer, Transport,
-};
+use mcp_core::testing::FakeServer;
+use mcp_core::{CallContext, Principal, ServerId, ToolServer};
 use mcp_redis::{Redis, RedisBus, RedisConfig};
-use mcp_tool_cache::ToolCache;
+use mcp_tool_cache::{ToolCache, ToolCacheBuilder};
 use serde_json::json;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -56,51 +53,16 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) -> Duration {
     began.elapsed()
 }
 
-/// Lists one tool and counts how often it is asked.
-#[derive(Debug)]
-struct Lister {
-    id: ServerId,
-    lists: AtomicUsize,
-    scope: CacheScope,
-}
-
-impl ToolServer for Lister {
-    fn id(&self) -> &ServerId {
-        &self.id
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Local
-    }
-
-    fn list_tools<'a>(
-        &'a self,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolListing, Error>> {
-        Box::pin(async {
-            self.lists.fetch_add(1, Ordering::SeqCst);
-            let mut listing = ToolListing::new(ServerInfo::default());
-            let tool = ToolDefinition::from_parts("tool", "", &json!({})).unwrap();
-            listing.tools.push(Arc::new(tool));
-            listing.cache_scope = self.scope;
-            Ok(listing)
-        })
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        _call: ToolCall<'a>,
-        _context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
-        Box::pin(async { Ok("ok".into()) })
-    }
+/// Lists one tool to everybody.
+fn lister() -> FakeServer {
+    FakeServer::new("s").tool("tool", &json!({}))
 }
 
 /// A process of a platform, as far as it matters here: connections and a cache of its own.
 struct Replica {
     bus: RedisBus,
     cache: ToolCache,
-    server: Arc<Lister>,
+    server: Arc<FakeServer>,
 }
 
 impl Replica {
@@ -111,17 +73,26 @@ impl Replica {
         replica
     }
 
+    /// Two that are connected.
+    async fn pair(url: &str) -> (Self, Self) {
+        (Self::start(url).await, Self::start(url).await)
+    }
+
     fn starting(url: &str) -> Self {
+        Self::with(url, lister(), |cache| {
+            cache.away_ttl(Duration::from_millis(300))
+        })
+    }
+
+    /// One with this server, whose cache is set up so.
+    fn with(
+        url: &str,
+        server: FakeServer,
+        set: impl FnOnce(ToolCacheBuilder) -> ToolCacheBuilder,
+    ) -> Self {
         let bus = RedisBus::checking(redis(url), CHECK);
-        let cache = ToolCache::builder()
-            .bus(Arc::new(bus.clone()))
-            .away_ttl(Duration::from_millis(300))
-            .build();
-        let server = Arc::new(Lister {
-            id: server_id(),
-            lists: AtomicUsize::new(0),
-            scope: CacheScope::Private,
-        });
+        let cache = set(ToolCache::builder().bus(Arc::new(bus.clone()))).build();
+        let server = Arc::new(server);
         Self { bus, cache, server }
     }
 
@@ -130,7 +101,7 @@ impl Replica {
     }
 
     fn builder(&self, name: &str) -> ToolSetBuilder {
-        let server: Arc<dyn ToolServer> = Arc::<Lister>::clone(&self.server);
+        let server: Arc<dyn ToolServer> = Arc::<FakeServer>::clone(&self.server);
         ToolSet::builder(server).principal(who(name))
     }
 
@@ -144,6 +115,18 @@ impl Replica {
     async fn holds(&self, name: &str) -> bool {
         let held = self.cache.get(&self.builder(name), &token(name)).await;
         held.is_some()
+    }
+
+    /// Loads until what was loaded is there a moment later: briefly kept is soon gone on a busy
+    /// machine.
+    async fn keeps(&self, name: &str) {
+        let began = Instant::now();
+        while {
+            self.load(name).await;
+            !self.holds(name).await
+        } {
+            assert!(began.elapsed() < DEADLINE, "{name} is never there");
+        }
     }
 
     /// Waits until nothing of a user is there any more.

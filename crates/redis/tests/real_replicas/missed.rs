@@ -39,10 +39,7 @@ async fn a_connection_that_was_lost_costs_everything_only_if_something_was_said(
 #[tokio::test]
 async fn killed_subscriptions_lose_nothing() {
     let redis = RedisServer::start();
-    let (one, other) = (
-        Replica::start(&redis.url()).await,
-        Replica::start(&redis.url()).await,
-    );
+    let (one, other) = Replica::pair(&redis.url()).await;
     let mut longest = Duration::ZERO;
     for _ in 0..20 {
         other.load("alice").await;
@@ -81,10 +78,7 @@ async fn a_silence_is_noticed_and_what_comes_late_is_heard() {
 #[tokio::test]
 async fn a_flushed_redis_is_a_gap() {
     let redis = RedisServer::start();
-    let (one, other) = (
-        Replica::start(&redis.url()).await,
-        Replica::start(&redis.url()).await,
-    );
+    let (one, other) = Replica::pair(&redis.url()).await;
     for flush in 1..=3 {
         one.load("alice").await;
         other.load("alice").await;

@@ -10,6 +10,7 @@
 mod addresses;
 mod faults;
 mod keys;
+mod killed;
 mod leases;
 mod memory;
 mod sharing;
