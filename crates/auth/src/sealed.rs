@@ -13,7 +13,7 @@ use crate::{SecretRef, StoreError, StoreErrorKind};
 /// The shortest key material, in bytes. A password is no key.
 const MIN_KEY: usize = 32;
 /// What the format begins with.
-const VERSION: u8 = 2;
+const VERSION: u8 = 1;
 const ID_LEN: usize = 8;
 /// The part of the random bytes that goes into the key of one value; the rest is its nonce. Together
 /// they are so many that no two values of any number of replicas get the same.
@@ -37,8 +37,6 @@ pub struct SealingKeys(Arc<Vec<Key>>);
 struct Key {
     id: [u8; ID_LEN],
     secret: Prk,
-    /// What the format before this one was sealed under.
-    first_format: Arc<LessSafeKey>,
 }
 
 impl SealingKeys {
@@ -126,30 +124,6 @@ impl SealingKeys {
         text.truncate(length);
         Ok(text)
     }
-
-    /// Opens what was sealed before sealed values named their keys: a nonce, the text, the tag.
-    ///
-    /// # Errors
-    /// When none of the keys opens it.
-    pub fn open_first_format(
-        &self,
-        place: &[u8],
-        sealed: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let (nonce, text) = sealed.split_at_checked(NONCE_LEN).ok_or_else(corrupt)?;
-        for key in self.0.iter() {
-            let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| corrupt())?;
-            let mut text = Zeroizing::new(text.to_vec());
-            let opened = key
-                .first_format
-                .open_in_place(nonce, Aad::from(place), &mut text);
-            if let Ok(length) = opened.map(|opened| opened.len()) {
-                text.truncate(length);
-                return Ok(text);
-            }
-        }
-        Err(corrupt())
-    }
 }
 
 impl Key {
@@ -166,15 +140,7 @@ impl Key {
             .expand(&[b"id"], Length(ID_LEN))
             .and_then(|name| name.fill(&mut id))
             .map_err(failed)?;
-        let first_secret = Salt::new(HKDF_SHA256, b"mcp-oauth").extract(material);
-        let first_format = first_secret
-            .expand(&[b"sealed store 1"], &CHACHA20_POLY1305)
-            .map_err(failed)?;
-        Ok(Self {
-            id,
-            secret,
-            first_format: Arc::new(LessSafeKey::new(UnboundKey::from(first_format))),
-        })
+        Ok(Self { id, secret })
     }
 
     /// The key of one value.

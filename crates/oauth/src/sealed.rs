@@ -15,9 +15,6 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::OAuthError;
 
-/// What a sealed value begins with, since it names its key. It is no letter of Base64.
-const FORMAT: &str = "2.";
-
 /// Encrypts what another store keeps (ChaCha20-Poly1305): tokens, and with them everything else
 /// that [`OAuth`](crate::OAuth) keeps there. What is sealed under one key cannot be read under
 /// another, nor moved to the place of another principal, server, issuer or client.
@@ -84,8 +81,7 @@ impl SealedStore {
         content.wipe();
         let text = Zeroizing::new(text.map_err(|_| failed())?);
         let sealed = self.keys.seal(key.digest().as_bytes(), &text)?;
-        let sealed = format!("{FORMAT}{}", STANDARD_NO_PAD.encode(sealed));
-        Ok(Token::new(sealed).with_expiry(token.expiry()))
+        Ok(Token::new(STANDARD_NO_PAD.encode(sealed)).with_expiry(token.expiry()))
     }
 
     fn open(&self, key: &TokenKey, stored: &StoredToken) -> Result<StoredToken, StoreError> {
@@ -96,17 +92,8 @@ impl SealedStore {
             )
         };
         let sealed = stored.token.access().expose_secret();
-        let (sealed, first_format) = match sealed.strip_prefix(FORMAT) {
-            Some(sealed) => (sealed, false),
-            None => (sealed, true),
-        };
         let sealed = STANDARD_NO_PAD.decode(sealed).map_err(|_| corrupt())?;
-        let place = key.digest();
-        let opened = if first_format {
-            self.keys.open_first_format(place.as_bytes(), &sealed)?
-        } else {
-            self.keys.open(place.as_bytes(), &sealed)?
-        };
+        let opened = self.keys.open(key.digest().as_bytes(), &sealed)?;
         let mut content: Content = serde_json::from_slice(&opened).map_err(|_| corrupt())?;
         let mut token =
             Token::new(std::mem::take(&mut content.access)).with_expiry(stored.token.expiry());
@@ -262,15 +249,13 @@ mod tests {
         assert!(SealedStore::new(inner, &"short".into()).is_err());
     }
 
-    /// What the first release sealed with `KEY` for alice: the access token `test-first`.
-    const FIRST: &str = "AAECAwQFBgcICQoL9N8LzLq6GbHKIHeq3Uf+yfnsmz6uEgwYduK00lKB7QRbK/KeDn9TzORO5Xf80eiO2fOnSf0J3UytZOoWs5k1U7wOhrS7bTpJMPJccU2ttx4";
-
     #[tokio::test]
     async fn a_changed_key_leaves_what_the_old_one_sealed_readable() {
         let inner: SharedStore = Arc::new(MemoryStore::new());
-        let first = Token::new(FIRST);
+        let old = SealedStore::new(Arc::clone(&inner), &KEY.into()).unwrap();
+        let first = Token::new("test-first");
         let save = Save::new(&first, SystemTime::UNIX_EPOCH);
-        inner.save(&key("alice"), save).await.unwrap();
+        old.save(&key("alice"), save).await.unwrap();
         let newer = SecretString::from(KEY.replace('0', "1"));
         let keys = SealingKeys::new(&newer).unwrap();
         let both = SealedStore::with_keys(

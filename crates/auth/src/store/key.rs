@@ -71,10 +71,7 @@ impl TokenKey {
         part(self.principal.tenant());
         part(Some(self.principal.user()));
         part(self.issuer());
-        // Keys without a client have the names that they had before there were any with.
-        if let Some(client) = self.client() {
-            part(Some(client));
-        }
+        part(self.client());
         hasher.finalize().to_hex().as_str()[..32].to_owned()
     }
 }
