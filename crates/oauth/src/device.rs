@@ -85,7 +85,10 @@ pub(crate) async fn fetch(
     let issued = source.issue(discovered, client.as_ref(), registration, &fields, &wanted);
     let error = match issued.await {
         Ok(token) => {
-            records.forget_note(principal, &name).await?;
+            // The note has an end of its own; the token would be lost with an error.
+            if let Err(error) = records.forget_note(principal, &name).await {
+                tracing::debug!(server = %source.core.id, %error, "oauth_note_not_deleted");
+            }
             return Ok(token);
         }
         Err(error) => error,

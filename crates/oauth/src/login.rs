@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 use mcp_core::auth::{Expiry, Principal, ServerId, Token};
 use tokio::time::timeout;
 
+use crate::discovery::Discovered;
 use crate::flow::{self, Pending};
 use crate::handler::AuthorizationPrompt;
 use crate::session::{Active, Challenged, Session};
-use crate::{LoopbackListener, OAuth, OAuthError};
+use crate::{LoopbackListener, OAuth, OAuthError, device};
 
 /// The path of a login's own callback.
 const CALLBACK: &str = "/callback";
@@ -174,8 +175,10 @@ impl OAuth {
         self.core
             .records
             .change_account(principal, |account| {
+                active.source.describe(account);
                 account.scopes = requested.to_vec();
                 account.pending = None;
+                account.lasting = true;
             })
             .await?;
         tracing::info!(server = %self.core.id, principal = %principal, "oauth_authorized");
@@ -246,6 +249,9 @@ impl OAuth {
     /// Waits until a user has typed the code of the device grant, asking as often as the server
     /// allows. What to show is told by `show`, once.
     ///
+    /// Dropping the future ends the waiting; a request that is under way then runs to its end, and
+    /// the token that it brings is kept: a code can be used only once.
+    ///
     /// # Errors
     /// When the user says no, or nothing was typed within `patience`.
     pub async fn login_on_device(
@@ -262,15 +268,16 @@ impl OAuth {
         let end = clock.now().checked_add(patience);
         let mut show = Some(show);
         loop {
-            let asked = crate::device::fetch(&active.source, &discovered, wanted.clone());
-            match asked.await {
-                Ok(token) => return self.adopt(&active, principal, token, &wanted).await,
+            match self
+                .ask_once(principal, &active, &discovered, &wanted)
+                .await
+            {
                 Err(OAuthError::NeedsAuthorization(required)) => {
                     if let Some(show) = show.take() {
                         show(&required);
                     }
                 }
-                Err(error) => return Err(error),
+                outcome => return outcome,
             }
             // Asking too early costs nothing: the source knows when it may.
             let next = clock.now() + Duration::from_secs(1);
@@ -281,6 +288,24 @@ impl OAuth {
             }
             clock.sleep_until(next).await;
         }
+    }
+
+    /// Asks once for the token of the device grant, in a task that ends with the answer.
+    async fn ask_once(
+        &self,
+        principal: &Principal,
+        active: &Arc<Active>,
+        discovered: &Arc<Discovered>,
+        wanted: &[String],
+    ) -> Result<Authorized, OAuthError> {
+        let (this, principal, wanted) = (self.clone(), principal.clone(), wanted.to_vec());
+        let (active, discovered) = (Arc::clone(active), Arc::clone(discovered));
+        let work = tokio::spawn(async move {
+            let token = device::fetch(&active.source, &discovered, wanted.clone()).await?;
+            this.adopt(&active, &principal, token, &wanted).await
+        });
+        work.await
+            .unwrap_or_else(|_| Err(OAuthError::unavailable("the authorization")))
     }
 
     /// The session's issuer; the server is asked what it wants where it has not said so yet.

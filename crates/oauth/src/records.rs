@@ -1,8 +1,9 @@
 //! What outlives a process, in the token store: accounts, registrations, pending authorizations.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+mod begun;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use mcp_core::auth::time::SharedClock;
 use mcp_core::auth::{
@@ -12,14 +13,10 @@ use mcp_core::auth::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize as _;
 
+use self::begun::Begun;
 use crate::OAuthError;
 use crate::client::Registration;
 use crate::flow::Pending;
-
-/// Authorizations begun here whose end is remembered, so that they can be cleared away.
-const BEGUN: usize = 10_000;
-/// How many that are over are cleared away when another one is begun: more than come.
-const CLEARED: usize = 8;
 
 /// How often a write is tried again when somebody else wrote.
 const TRIES: usize = 8;
@@ -34,9 +31,9 @@ pub(crate) struct Records {
     server: ServerId,
     client: Option<Arc<str>>,
     clock: SharedClock,
-    /// Handles of authorizations that were begun by this process, by their end. Nobody else clears
-    /// away those that are never completed: not every store forgets by itself.
-    begun: Arc<Mutex<VecDeque<(SystemTime, String)>>>,
+    /// How long what was begun is kept: authorizations, and accounts of those who did not log in.
+    life: Duration,
+    begun: Arc<Begun>,
 }
 
 /// What is known of one principal at one server, besides the token.
@@ -57,6 +54,10 @@ pub(crate) struct Account {
     /// The authorization that is under way.
     #[serde(default)]
     pub(crate) pending: Option<String>,
+    /// Whether there has been a token. Accounts of others end like the authorizations that they
+    /// began: whoever is told to log in and never does would fill the store.
+    #[serde(default)]
+    pub(crate) lasting: bool,
 }
 
 impl Records {
@@ -65,9 +66,11 @@ impl Records {
         server: ServerId,
         client: Option<&str>,
         clock: SharedClock,
+        life: Duration,
     ) -> Self {
         Self {
             clock,
+            life,
             begun: Arc::default(),
             store,
             server,
@@ -86,9 +89,9 @@ impl Records {
 
     pub(crate) async fn account(&self, principal: &Principal) -> Result<Account, OAuthError> {
         let found = self.store.load(&self.account_key(principal)).await?;
-        Ok(found
-            .and_then(|found| serde_json::from_str(found.token.access().expose_secret()).ok())
-            .unwrap_or_default())
+        let now = self.clock.wall();
+        let account = found.and_then(|found| Account::from_token(&found.token, now));
+        Ok(account.unwrap_or_default())
     }
 
     /// Changes an account in one step; gives what it is afterwards.
@@ -101,8 +104,8 @@ impl Records {
         for _ in 0..TRIES {
             let found = self.store.load(&key).await?;
             let revision = found.as_ref().map(|found| found.revision);
-            let before: Option<Account> = found
-                .and_then(|found| serde_json::from_str(found.token.access().expose_secret()).ok());
+            let now = self.clock.wall();
+            let before = found.and_then(|found| Account::from_token(&found.token, now));
             let mut account = before.clone().unwrap_or_default();
             change(&mut account);
             if before.as_ref() == Some(&account) {
@@ -111,7 +114,17 @@ impl Records {
             let text = serde_json::to_string(&account)
                 .map_err(|_| OAuthError::config("the account cannot be kept"))?;
             let expected = revision.map_or(Expected::Nothing, Expected::Revision);
-            if self.put(&key, text.into(), Expiry::Never, expected).await? {
+            let end = now + self.life;
+            let expiry = if account.lasting {
+                Expiry::Never
+            } else {
+                Expiry::At(end)
+            };
+            if self.put(&key, text.into(), expiry, expected).await? {
+                if before.is_none() && !account.lasting {
+                    self.begun.add(key, end);
+                    self.clear_away().await;
+                }
                 return Ok(account);
             }
         }
@@ -183,33 +196,41 @@ impl Records {
         &self,
         handle: &str,
         pending: &Pending,
-        end: SystemTime,
     ) -> Result<(), OAuthError> {
+        let end = self.clock.wall() + self.life;
         let text = serde_json::to_string(pending)
             .map_err(|_| OAuthError::config("the authorization cannot be kept"))?;
         let key = self.pending_key(handle);
         self.put(&key, text.into(), Expiry::At(end), Expected::Nothing)
             .await?;
-        for over in self.over(handle, end) {
-            self.forget_pending(&over).await?;
-        }
+        self.begun.add(key, end);
+        self.clear_away().await;
         Ok(())
     }
 
-    /// Remembers an authorization that was begun; gives some of those that are over.
-    fn over(&self, handle: &str, end: SystemTime) -> Vec<String> {
+    /// Deletes some of what was begun here and is over. What is begun now does not fail with it.
+    async fn clear_away(&self) {
         let now = self.clock.wall();
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        // They end in the order in which they were begun.
-        begun.push_back((end, handle.to_owned()));
-        let mut over = Vec::new();
-        while over.len() < CLEARED && begun.front().is_some_and(|(end, _)| *end <= now) {
-            over.extend(begun.pop_front().map(|(_, handle)| handle));
+        for (end, key) in self.begun.take_over(now) {
+            if let Err(error) = self.clear(&key, end.max(now)).await {
+                tracing::debug!(server = %self.server, %error, "oauth_not_cleared_away");
+                self.begun.put_back(key, end);
+            }
         }
-        if begun.len() > BEGUN {
-            begun.pop_front();
+    }
+
+    /// Deletes what is stored at a key if it ends by then.
+    async fn clear(&self, key: &TokenKey, by: SystemTime) -> Result<(), OAuthError> {
+        let found = self.store.load(key).await?;
+        match found.map(|found| found.token.expiry()) {
+            Some(Expiry::At(end)) if end <= by => {
+                self.store.delete(key).await?;
+            }
+            // Written anew since.
+            Some(Expiry::At(end)) => self.begun.add(key.clone(), end),
+            _ => {}
         }
-        over
+        Ok(())
     }
 
     /// Takes a pending authorization out, for whoever comes first.
@@ -302,6 +323,16 @@ impl Records {
             Some(client) => key.with_client(Arc::clone(client)),
             None => key,
         }
+    }
+}
+
+impl Account {
+    /// What is stored, unless it has ended: not every store looks at that.
+    fn from_token(token: &Token, now: SystemTime) -> Option<Self> {
+        if matches!(token.expiry(), Expiry::At(end) if end <= now) {
+            return None;
+        }
+        serde_json::from_str(token.access().expose_secret()).ok()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tokens of one issuer for one principal: refreshed where possible, granted anew where not.
 
+mod account;
 mod consent;
 mod machine;
 
@@ -112,42 +113,13 @@ impl Source {
         let wanted = self
             .wanted(&discovered, &requested, &context.scopes)
             .await?;
-        match &self.core.grant {
+        let token = match &self.core.grant {
             Grant::AuthorizationCode => self.authorize(&discovered, wanted).await,
             Grant::DeviceCode => device::fetch(self, &discovered, wanted).await,
             machine => self.grant(machine, &discovered, wanted).await,
-        }
-    }
-
-    /// Writes the account again where the store has lost it, so that other replicas find the token
-    /// that was restored. A refresh does not fail with this.
-    async fn stays_known(&self, discovered: &Discovered) {
-        if let Err(error) = self.try_to_stay_known(discovered).await {
-            tracing::debug!(server = %self.core.id, %error, "oauth_account_not_kept");
-        }
-    }
-
-    async fn try_to_stay_known(&self, discovered: &Discovered) -> Result<(), OAuthError> {
-        let (records, principal) = (&self.core.records, &self.state.principal);
-        if records.account(principal).await?.issuer.is_some() {
-            return Ok(());
-        }
-        let token = records.token_key(principal, &self.issuer);
-        if records.store().load(&token).await?.is_none() {
-            // Logged out elsewhere: nothing of it comes back.
-            return Ok(());
-        }
-        let key = self.state.key.known();
-        let key = key.filter(|_| self.core.binds(discovered).unwrap_or_default());
-        let kept = records.change_account(principal, |account| {
-            if account.issuer.is_none() {
-                account.issuer = Some(self.issuer.to_string());
-                account.dpop_key = key
-                    .as_ref()
-                    .map(|key| key.to_text().expose_secret().to_owned());
-            }
-        });
-        kept.await.map(|_| ())
+        }?;
+        self.keep_account(&discovered).await;
+        Ok(token)
     }
 
     /// What to ask for now.

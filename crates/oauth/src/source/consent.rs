@@ -78,6 +78,7 @@ impl Source {
         self.core
             .records
             .change_account(&self.state.principal, |account| {
+                self.describe(account);
                 account.scopes.clone_from(&wanted);
             })
             .await?;
@@ -139,8 +140,7 @@ impl Source {
     pub(crate) async fn keep(&self, pending: &Pending) -> Result<(), OAuthError> {
         let records = &self.core.records;
         let handle = Pending::handle(&pending.state);
-        let end = self.core.clock.wall() + self.core.pending_life;
-        records.keep_pending(&handle, pending, end).await?;
+        records.keep_pending(&handle, pending).await?;
         let before = records
             .account(&self.state.principal)
             .await?
@@ -148,6 +148,7 @@ impl Source {
             .clone();
         records
             .change_account(&self.state.principal, |account| {
+                self.describe(account);
                 account.pending = Some(handle.clone());
             })
             .await?;
