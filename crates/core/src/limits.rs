@@ -52,9 +52,11 @@ pub struct Limits {
     pub stderr_bytes: usize,
     /// Connecting, TLS included. Default 10 s.
     pub connect_timeout: Duration,
-    /// From nothing to a server that has told its version. Default 30 s.
+    /// From nothing to a server that has told its version, credentials included, where the caller
+    /// gives no deadline. Default 30 s.
     pub startup_timeout: Duration,
-    /// One whole call, retries and refreshes included, where the caller gives no deadline.
+    /// One whole call, where the caller gives no deadline: retries, refreshes and the time that a
+    /// user takes to consent included, because whoever waits for the call waits for those, too.
     /// Default 30 s.
     pub call_timeout: Duration,
     /// Saying goodbye: closing a session or waiting for a child to leave. Default 2 s.

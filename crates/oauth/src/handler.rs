@@ -45,6 +45,15 @@ impl fmt::Debug for AuthorizationPrompt {
 /// Without one, a call that needs consent fails with
 /// [`NeedsAuthorization`](mcp_core::Failure::NeedsAuthorization), whose data goes to the user; the
 /// callback is given to [`OAuth::complete`](crate::OAuth::complete) later.
+///
+/// # How long a call waits
+/// Until its own deadline, where it fails with a timeout that says "waiting for credentials": a
+/// deadline is a promise to whoever waits for the call, so the user's time counts. That is 30 s unless
+/// somebody says otherwise (the deadline of the [`CallContext`](mcp_core::CallContext), which the
+/// toolkit's loaders set by `timeout`; without one [`Limits`](mcp_core::Limits)). Only the wait is
+/// lost: the flow goes on for up to five and a half minutes, calls that come meanwhile wait for the
+/// same one, and those that come after it find the token. A host whose calls are to outlast the user
+/// gives them six minutes.
 pub trait AuthorizationHandler: fmt::Debug + Send + Sync {
     /// Sends the user to the URL and gives the callback URL that came back, whole. Not called more
     /// than a few times in ten minutes for one principal.
