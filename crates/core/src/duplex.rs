@@ -19,6 +19,7 @@ mod incoming;
 mod input;
 mod listening;
 mod negotiation;
+mod params;
 mod requests;
 mod rounds;
 #[cfg(test)]
@@ -28,4 +29,5 @@ pub use capabilities::Capabilities;
 pub use channel::{Channel, Outgoing};
 pub use connection::{Duplex, Settings};
 pub use input::{Asked, InputHandler, InputRequest, Offer, OpenRequest};
+pub use params::MetaOver;
 pub use rounds::{Input, needs_input};

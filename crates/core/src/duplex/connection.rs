@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::correlator::{Answer, Correlator, Refusal, Waiter};
 use super::negotiation::Negotiated;
+use super::params::Params;
 use super::requests::Requests;
 use super::{Channel, InputHandler, Offer, Outgoing};
 use crate::wire::{ClientIdentity, RequestMeta, RpcError, clean, encode_request};
@@ -109,9 +110,9 @@ impl Duplex {
 
     /// Asks for anything and gives the result as the server wrote it.
     ///
-    /// `params` must not hold `_meta`: that is added as the version wants it. Bounded by the
-    /// context's deadline or [`Limits::call_timeout`], whichever is earlier; dropping the future
-    /// cancels the request at the server.
+    /// `_meta` of `params` is kept, and completed as the version wants it. Bounded by the context's
+    /// deadline or [`Limits::call_timeout`], whichever is earlier; dropping the future cancels the
+    /// request at the server.
     ///
     /// # Errors
     /// [`Failure::Rpc`] when the server refuses, or did not offer such a thing in its handshake: then
@@ -123,19 +124,9 @@ impl Duplex {
         params: &Map<String, Value>,
         context: &CallContext,
     ) -> Result<Box<RawValue>, Error> {
-        #[derive(Serialize)]
-        struct Params<'a> {
-            #[serde(flatten)]
-            fields: &'a Map<String, Value>,
-            #[serde(rename = "_meta", skip_serializing_if = "RequestMeta::is_empty")]
-            meta: RequestMeta<'a>,
-        }
         let negotiated = self.negotiated()?;
         let version = negotiated.version;
         negotiated.capabilities.permit(method, version)?;
-        if params.contains_key("_meta") {
-            return Err(Error::config("`_meta` is added by the connection"));
-        }
         let asked = self.result(Outgoing::new(method, context), |meta| Params {
             fields: params,
             meta,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use mcp_core::duplex::Input;
+use mcp_core::duplex::{Input, MetaOver};
 use mcp_core::wire::{RequestMeta, encode_call, encode_request};
 use mcp_core::{Error, ToolCall};
 use serde::ser::SerializeMap as _;
@@ -163,25 +163,10 @@ impl Serialize for Params<'_> {
                 Some(written) => map.serialize_entry("_meta", written)?,
                 None => map.serialize_entry("_meta", &self.meta)?,
             },
-            Some(own) => map.serialize_entry(
-                "_meta",
-                &Merged {
-                    own,
-                    meta: self.meta,
-                },
-            )?,
+            Some(own) => map.serialize_entry("_meta", &MetaOver::new(own, self.meta))?,
         }
         map.end()
     }
-}
-
-/// The caller's own metadata with the protocol's over it.
-#[derive(Serialize)]
-struct Merged<'a> {
-    #[serde(flatten)]
-    own: &'a Map<String, Value>,
-    #[serde(flatten)]
-    meta: RequestMeta<'a>,
 }
 
 #[cfg(test)]
