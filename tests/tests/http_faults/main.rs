@@ -11,6 +11,7 @@ mod begun_anew;
 mod bodies;
 mod cancellations;
 mod changes;
+mod consent;
 mod credentials;
 mod dialects;
 mod echoes;
