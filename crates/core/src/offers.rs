@@ -21,7 +21,9 @@ use crate::{BoxFuture, CallContext, Error, Limits};
 /// A transport brings [`ask`](Self::ask); the rest is that, typed. Every method acts for the
 /// principal of its [`CallContext`] and ends with its deadline, or [`Limits::call_timeout`] where
 /// there is none; dropping a future cancels the request. A method that the server does not know is
-/// [`Failure::Rpc`](crate::Failure) with code -32601.
+/// [`Failure::Rpc`](crate::Failure) with code -32601; so is one of a feature that a server before
+/// 2026-07-28 did not offer in its handshake, and such a server is not asked (2025-11-25,
+/// basic/lifecycle).
 ///
 /// Lists are read over all pages, at most [`Limits::pages`] of them and [`Limits::tools`] items. An
 /// item that cannot be read is left out and logged.
