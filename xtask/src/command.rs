@@ -104,8 +104,10 @@ impl Command {
         if !self.options.is_empty() {
             help.push('\n');
         }
+        let width = self.options.iter().map(|flag| flag.0.len()).max();
+        let width = width.unwrap_or_default();
         for Flag(form, about) in self.options {
-            let _written = writeln!(help, "  {form:<20} {about}");
+            let _written = writeln!(help, "  {form:<width$}  {about}");
         }
         if !self.more.is_empty() {
             let _written = writeln!(help, "\n{}", self.more);
@@ -181,6 +183,7 @@ mod tests {
         let help = FUZZ.help();
         let usage = "cargo xtask fuzz [--seconds <n>] [--quick] [-- <args>]";
         assert!(help.contains(usage), "{help}");
-        assert!(help.contains("--quick              less"), "{help}");
+        assert!(help.contains("--seconds <n>  how long\n"), "{help}");
+        assert!(help.contains("--quick        less\n"), "{help}");
     }
 }

@@ -82,10 +82,13 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "features",
         about: "check that the published crates build with every set of features",
-        more: "Uses cargo-hack, and installs it where it is missing. Five to ten minutes on two cores: `ci` \
-               leaves it out.",
+        more: "Uses cargo-hack, and installs it where it is missing. Five to ten minutes on two cores, with\n\
+            `--each` half of that: `ci` leaves it out.",
         options: &[
-            Flag("--each", "each feature alone, none and all; quicker"),
+            Flag(
+                "--each",
+                "each feature alone, none and all, instead of sets",
+            ),
             Flag("--depth <n>", "sets of up to so many features; default 2"),
         ],
         words: Words::None,
@@ -94,16 +97,21 @@ pub(crate) const COMMANDS: &[Command] = &[
     step(
         "msrv",
         "check the workspace with the oldest Rust that is promised",
-        "Needs that toolchain; without it, clippy's lint `incompatible_msrv` is what is left.",
+        "Needs that toolchain, and is skipped without it: clippy's lint `incompatible_msrv` is what is left.\n\
+         Builds in target/msrv: some minutes the first time, seconds later.",
         msrv::run,
     ),
     Command {
         name: "package",
         about: "package every published crate in order, and build each from its package",
-        more: "",
+        more: "Packages are made and built in target/packaged, which is removed in the end. All is built from\n\
+            nothing, which takes some minutes; with `--no-verify` it takes seconds.",
         options: &[
-            Flag("--no-verify", "do not build them"),
-            Flag("--allow-dirty", "with changes that are not committed"),
+            Flag("--no-verify", "make the packages, but do not build them"),
+            Flag(
+                "--allow-dirty",
+                "package changes that are not committed, too; else they are an error",
+            ),
         ],
         words: Words::None,
         run: Run::StepWith(package::run),
@@ -133,8 +141,11 @@ pub(crate) const COMMANDS: &[Command] = &[
         about: "damaged inputs against what reads a peer's bytes",
         more: "",
         options: &[
-            Flag("--seconds <n>", "for each target; default 60"),
-            Flag("--seed <n>", "do again what a run with this seed did"),
+            Flag("--seconds <n>", "how long each target runs; default 60"),
+            Flag(
+                "--seed <n>",
+                "do again what a run with this seed did; default: another each time",
+            ),
         ],
         words: Words::None,
         run: Run::StepWith(fuzz::run),
@@ -148,25 +159,36 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "coverage",
         about: "which lines the tests reach, crate by crate",
-        more: "Uses cargo-llvm-cov, and Rust's llvm-tools.",
-        options: &[Flag("--html", "a report for the browser, too")],
+        more: "Uses cargo-llvm-cov, and installs it where it is missing; Rust's llvm-tools, or `llvm-cov-<n>` and\n\
+            `llvm-profdata-<n>` of the same LLVM on the path. Without those it is skipped. It builds all anew\n\
+            below target/llvm-cov-target and runs every test, some ten minutes on two cores. With\n\
+            <args for nextest>, only the tests that they choose: `cargo xtask coverage -- -p mcp-auth`.",
+        options: &[Flag(
+            "--html",
+            "each line, in target/coverage/html, for the browser; default only the table",
+        )],
         words: Words::AfterDashes("<args for nextest>"),
         run: Run::StepWith(coverage::run),
     },
     Command {
         name: "bench",
         about: "measure what a call costs beside a bare client, rmcp and other SDKs, in a release build",
-        more: "Writes target/bench/report.json and report.svg, docs/performance.md and .svg. Wants a quiet\n\
-            machine for five minutes; Python and TypeScript are left out where they are not there.",
+        more: "Writes target/bench/report.json and report.svg, docs/performance.md and .svg. Wants two cores that\n\
+            nobody else uses, for five minutes after a release build, with `--quick` for one or two; with\n\
+            `--build` some minutes. Python and TypeScript are left out where they are not there.\n\
+            The bounds are in bench/src/plan.rs.",
         options: &[
-            Flag("--check", "fail when a bound is broken"),
+            Flag(
+                "--check",
+                "fail when a bound is broken; default only shows it",
+            ),
             Flag(
                 "--quick",
-                "fewer rounds; leaves docs/performance.md as it is",
+                "3 rounds of half the calls, not 11 of all; leaves docs/performance.* as they are",
             ),
             Flag(
                 "--build",
-                "only what each crate costs to build; builds everything from nothing",
+                "only what each crate costs to build, in seconds; builds everything from nothing",
             ),
         ],
         words: Words::None,
@@ -192,10 +214,18 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "scale",
         about: "measure what up to 100,000 users cost at once, in a release build",
-        more: "The bounds are in tests/load/src/scale/bounds.rs.",
+        more: "Writes target/scale/report.json, docs/scale.md and its plots. Wants two cores that nobody else uses,\n\
+            for about two minutes after a release build, with `--quick` for one.\n\
+            The bounds are in tests/load/src/scale/bounds.rs.",
         options: &[
-            Flag("--check", "fail when a bound is broken"),
-            Flag("--quick", "fewer users; leaves docs/scale.md as it is"),
+            Flag(
+                "--check",
+                "fail when a bound is broken; default only shows it",
+            ),
+            Flag(
+                "--quick",
+                "up to 10,000 users, and fewer rounds; leaves docs/scale.md as it is",
+            ),
         ],
         words: Words::None,
         run: Run::StepWith(scale::run),
@@ -203,11 +233,21 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "soak",
         about: "random users against servers that fail; nothing crosses, leaks or hangs",
-        more: "Fails with the number of violations. What a run did is random within its seed.",
+        more: "Fails with the number of violations. A seed says what was tried, not in which order it met. Takes\n\
+            as long as it is told, up to half a minute for things to end, and a release build before.",
         options: &[
-            Flag("--minutes <n>", "how long; default 1"),
-            Flag("--seed <n>", "with the dice of an earlier run"),
-            Flag("--show <text>", "print the log lines that hold this"),
+            Flag(
+                "--minutes <n>",
+                "how long, in minutes or parts of one; default 1",
+            ),
+            Flag(
+                "--seed <n>",
+                "the dice of an earlier run, which printed it; default: others each time",
+            ),
+            Flag(
+                "--show <text>",
+                "print the log lines that hold this; default none",
+            ),
         ],
         words: Words::None,
         run: Run::StepWith(soak::run),
@@ -215,22 +255,26 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "replicas",
         about: "processes that share logins through Redis, killed and cut off",
-        more: "Needs redis-server or valkey-server on the path.",
+        more: "Needs redis-server or valkey-server on the path. Writes target/replicas/report.json, and fails when\n\
+            a bound is broken. About four minutes after a release build, with `--quick` one.",
         options: &[
-            Flag(
-                "--quick",
-                "fewer lives of tokens, and seconds without Redis",
-            ),
+            Flag("--quick", "the same as `--lives 150 --seconds-away 4`"),
             Flag("--processes <n>", "how many replicas; default 5"),
-            Flag("--callers <n>", "in each of them; default 100"),
-            Flag("--users <n>", "whose logins they share; default 50"),
+            Flag(
+                "--callers <n>",
+                "tasks that call in each of them; default 100",
+            ),
+            Flag(
+                "--users <n>",
+                "whose logins they share, at least 20; default 50",
+            ),
             Flag(
                 "--lives <n>",
-                "of tokens while replicas are killed; default 1,000",
+                "lives of tokens, 2 s each, while replicas are killed; default 1,000",
             ),
             Flag(
                 "--seconds-away <n>",
-                "with Redis stopped, and again with it dead; default 60",
+                "seconds with Redis stopped, and as many with it dead; default 60",
             ),
         ],
         words: Words::None,
