@@ -7,6 +7,7 @@ mod failure;
 mod handshake;
 mod hosts;
 mod policy;
+mod pool;
 pub(crate) mod redirect;
 mod request;
 mod resolve;
@@ -16,11 +17,8 @@ mod url;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use mcp_core::{Error, Limits};
 
 pub(crate) use self::body::Departure;
@@ -36,6 +34,7 @@ pub use self::response::HttpResponse;
 pub use self::url::HttpUrl;
 
 use self::connect::{Connector, Proxy};
+use self::pool::{Keep, Pool};
 use self::tls::Tls;
 use crate::server::Finders;
 
@@ -61,8 +60,7 @@ struct Inner {
     supplied: AddressPolicy,
     allow_plain_http: bool,
     limits: Limits,
-    idle_timeout: Duration,
-    idle_per_host: usize,
+    keep: Keep,
     resolver: Arc<dyn Resolve>,
     tls: Arc<Tls>,
     proxy: Option<Proxy>,
@@ -71,8 +69,6 @@ struct Inner {
     /// One pool per policy: a connection that one policy allowed must not serve another.
     pools: [OnceLock<Pool>; AddressPolicy::ALL.len()],
 }
-
-type Pool = Client<Connector, RequestBody>;
 
 impl HttpClient {
     /// A client with the default bounds and policies.
@@ -131,10 +127,8 @@ impl HttpClient {
         *request.method_mut() = method;
         *request.uri_mut() = url.uri().clone();
         *request.headers_mut() = headers;
-        match self.pool(policy).request(request).await {
-            Ok(response) => Ok(HttpResponse::new(response)),
-            Err(error) => Err(SendError::from_hyper(url, &error)),
-        }
+        // In a box: futures that hold this one hold it twice and more.
+        Box::pin(self.pool(policy).send(url, request)).await
     }
 
     /// Sends a request and follows redirects: at most `Limits::redirects`, never from `https` to
@@ -229,15 +223,7 @@ impl HttpClient {
                 inner.proxy.as_ref(),
                 inner.limits.connect_timeout,
             );
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .timer(TokioTimer::new())
-                .pool_idle_timeout(inner.idle_timeout)
-                .pool_max_idle_per_host(inner.idle_per_host)
-                .http2_adaptive_window(true)
-                .http2_keep_alive_interval(Duration::from_secs(20))
-                .http2_keep_alive_timeout(Duration::from_secs(10))
-                .build(connector)
+            Pool::new(connector, inner.keep)
         })
     }
 }

@@ -11,6 +11,7 @@ use mcp_core::{Error, Limits};
 use super::connect::Proxy;
 use super::hosts::AllowedHosts;
 use super::policy::AddressPolicy;
+use super::pool::Keep;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{Identity, Tls, TlsSettings, certificates};
 use super::url::HttpUrl;
@@ -168,8 +169,10 @@ impl HttpClientBuilder {
             supplied: self.supplied,
             allow_plain_http: self.allow_plain_http,
             limits: self.limits,
-            idle_timeout: self.idle_timeout,
-            idle_per_host: self.idle_per_host,
+            keep: Keep {
+                idle: self.idle_timeout,
+                per_origin: self.idle_per_host,
+            },
             resolver: self.resolver,
             tls: Arc::new(Tls::new(self.tls)),
             proxy: self.proxy,

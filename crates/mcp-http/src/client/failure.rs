@@ -47,11 +47,8 @@ impl SendError {
         self.error
     }
 
-    pub(crate) fn from_hyper(url: &HttpUrl, error: &hyper_util::client::legacy::Error) -> Self {
-        let peer = || url.peer().to_owned();
-        if let Some(failure) = find::<ConnectFailure>(error) {
-            return Self::refused(failure.at(url));
-        }
+    /// `is_unsent` says that the request never left.
+    pub(super) fn from_hyper(url: &HttpUrl, error: &hyper::Error, is_unsent: bool) -> Self {
         // A GOAWAY ends only the streams past the last one that it names, and of those the server has
         // done nothing (RFC 9113, section 6.8). Others end with their connection.
         let unprocessed = find::<h2::Error>(error).is_some_and(|error| {
@@ -59,11 +56,8 @@ impl SendError {
                 || (error.is_go_away() && error.is_remote())
         });
         // Cancelled: the connection was gone before the request was taken for writing.
-        let unsent = unprocessed
-            || error.is_connect()
-            || find::<hyper::Error>(error)
-                .is_some_and(|error| error.is_canceled() || error.is_closed());
-        let protocol = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
+        let unsent = is_unsent || unprocessed || error.is_canceled() || error.is_closed();
+        let protocol = error.is_parse();
         let cause: Arc<dyn StdError + Send + Sync> = Arc::new(Cause::new(error));
         let error = if protocol {
             Failure::Protocol {
@@ -72,7 +66,7 @@ impl SendError {
             }
         } else {
             Failure::Connect {
-                peer: peer(),
+                peer: url.peer().to_owned(),
                 source: Some(Arc::clone(&cause)),
             }
         };

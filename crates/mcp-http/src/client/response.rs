@@ -12,21 +12,25 @@ use hyper::body::Incoming;
 use mcp_core::{Error, Failure};
 
 use super::failure::Cause;
+use super::pool::Lease;
 
 /// The head of a response, and the body that is still to come. Dropping it closes the request.
 pub struct HttpResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Incoming,
+    /// The connection that the body comes in on, until it has come.
+    lease: Option<Lease>,
 }
 
 impl HttpResponse {
-    pub(crate) fn new(response: http::Response<Incoming>) -> Self {
+    pub(super) fn new(response: http::Response<Incoming>, lease: Option<Lease>) -> Self {
         let (head, body) = response.into_parts();
         Self {
             status: head.status,
             headers: head.headers,
             body,
+            lease,
         }
     }
 
@@ -70,7 +74,10 @@ impl HttpResponse {
         self.refuse_encoding()?;
         loop {
             match self.body.frame().await {
-                None => return Ok(None),
+                None => {
+                    self.lease = None;
+                    return Ok(None);
+                }
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -103,6 +110,9 @@ impl HttpResponse {
         };
         if first.len() > limit {
             return Err(too_long());
+        }
+        if self.body.is_end_stream() {
+            return Ok(first);
         }
         let Some(second) = self.chunk().await? else {
             return Ok(first);

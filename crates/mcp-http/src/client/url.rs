@@ -4,7 +4,8 @@ use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Uri;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Uri};
 use mcp_core::{Error, Failure};
 use url::{Host, Url};
 
@@ -17,6 +18,9 @@ pub struct HttpUrl(Arc<Parts>);
 struct Parts {
     url: Url,
     uri: Uri,
+    target: Uri,
+    authority: HeaderValue,
+    origin: Box<str>,
     peer: Box<str>,
     shown: Box<str>,
 }
@@ -65,9 +69,18 @@ impl HttpUrl {
             let _ = write!(shown, ":{port}");
         }
         shown.push_str(url.path());
-        let uri = Uri::try_from(url.as_str())
-            .map_err(|error| Error::config_because("the URL cannot be sent", error))?;
+        let unsendable =
+            |error: http::Error| Error::config_because("the URL cannot be sent", error);
+        let uri = Uri::try_from(url.as_str()).map_err(|error| unsendable(error.into()))?;
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let target = Uri::try_from(path).map_err(|error| unsendable(error.into()))?;
+        let authority = uri.authority().map_or(host, Authority::as_str);
+        let authority =
+            HeaderValue::from_str(authority).map_err(|error| unsendable(error.into()))?;
         Ok(Self(Arc::new(Parts {
+            origin: url.origin().ascii_serialization().into(),
+            target,
+            authority,
             peer,
             shown: shown.into(),
             uri,
@@ -83,6 +96,21 @@ impl HttpUrl {
     /// As requests carry it.
     pub fn uri(&self) -> &Uri {
         &self.0.uri
+    }
+
+    /// As a request of HTTP/1.1 names it to its server: path and query (RFC 9112, section 3.2.1).
+    pub(crate) fn target(&self) -> &Uri {
+        &self.0.target
+    }
+
+    /// Whom a request is for: the value of `Host` (RFC 9110, section 7.2).
+    pub(crate) fn authority(&self) -> &HeaderValue {
+        &self.0.authority
+    }
+
+    /// Scheme, host and port, whatever they are for people.
+    pub(crate) fn origin(&self) -> &str {
+        &self.0.origin
     }
 
     /// Its path.

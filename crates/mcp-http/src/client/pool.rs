@@ -1,0 +1,226 @@
+//! Connections that are kept between requests: of one policy, by origin.
+
+mod dial;
+mod lease;
+mod origin;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use http::{Request, header};
+use tokio::task::JoinHandle;
+
+use super::body::RequestBody;
+use super::connect::{ConnectFailure, Connector};
+use super::failure::SendError;
+use super::response::HttpResponse;
+use super::url::HttpUrl;
+
+use self::dial::Dialled;
+pub(super) use self::lease::Lease;
+use self::origin::{Connection, Origin, Speaks};
+
+/// How often a request that never left is tried on a kept connection that turns out to be closed,
+/// before one is opened for it.
+const KEPT_TRIES: usize = 3;
+
+/// How long is waited at least before idle connections are looked through again.
+const SHORTEST_SWEEP: Duration = Duration::from_secs(1);
+
+/// The connections that one policy allows. They are shared by all who send, whoever they are:
+/// nothing of a credential belongs to a connection.
+///
+/// A request takes the connection that was used last. Where none is idle, one is opened, and the
+/// request goes out on that or on one that is given back meanwhile, whichever is first.
+pub(super) struct Pool(Arc<Connections>);
+
+struct Connections {
+    connector: Connector,
+    keep: Keep,
+    origins: Mutex<Origins>,
+}
+
+/// What is kept, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    /// How long a connection may be idle.
+    pub(super) idle: Duration,
+    /// How many idle ones there may be to one origin.
+    pub(super) per_origin: usize,
+}
+
+#[derive(Default)]
+struct Origins {
+    by_name: HashMap<Box<str>, Arc<Origin>>,
+    /// Closes what was idle too long; there while there are origins.
+    sweeper: Option<JoinHandle<()>>,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Connector, keep: Keep) -> Self {
+        Self(Arc::new(Connections {
+            connector,
+            keep,
+            origins: Mutex::default(),
+        }))
+    }
+
+    /// Sends a request and waits for the head of its response. What never left, because a kept
+    /// connection was closed at the other end, goes out on another.
+    pub(super) async fn send(
+        &self,
+        url: &HttpUrl,
+        mut request: Request<RequestBody>,
+    ) -> Result<HttpResponse, SendError> {
+        let origin = self.0.origin(url);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let kept = origin.take().filter(|_| tries <= KEPT_TRIES);
+            let is_kept = kept.is_some();
+            let connection = if let Some(connection) = kept {
+                connection
+            } else {
+                let connected = Box::pin(self.0.connect(&origin, url)).await;
+                connected.map_err(|failure| SendError::refused(failure.at(url)))?
+            };
+            let sent = match connection {
+                Connection::Alone(mut sender) => {
+                    *request.uri_mut() = url.target().clone();
+                    let host = request.headers_mut().entry(header::HOST);
+                    host.or_insert_with(|| url.authority().clone());
+                    let sent = sender.try_send_request(request).await;
+                    sent.map(|response| {
+                        // A short answer comes in one piece with its head: the connection is free.
+                        if sender.is_ready() {
+                            origin.give_back(sender);
+                            return HttpResponse::new(response, None);
+                        }
+                        HttpResponse::new(response, Some(Lease::new(sender, &origin)))
+                    })
+                }
+                Connection::Shared(mut sender) => {
+                    *request.uri_mut() = url.uri().clone();
+                    let sent = sender.try_send_request(request).await;
+                    sent.map(|response| HttpResponse::new(response, None))
+                }
+            };
+            let mut failed = match sent {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            };
+            match failed.take_message() {
+                Some(unsent) if is_kept => request = unsent,
+                message => {
+                    let error = failed.into_error();
+                    return Err(SendError::from_hyper(url, &error, message.is_some()));
+                }
+            }
+        }
+    }
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, Origins> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn origin(self: &Arc<Self>, url: &HttpUrl) -> Arc<Origin> {
+        let mut origins = self.lock();
+        if let Some(origin) = origins.by_name.get(url.origin()) {
+            return Arc::clone(origin);
+        }
+        let speaks = if url.is_https() {
+            Speaks::Unknown
+        } else {
+            Speaks::Http1
+        };
+        let origin = Arc::new(Origin::new(speaks, self.keep));
+        origins
+            .by_name
+            .insert(url.origin().into(), Arc::clone(&origin));
+        // One that belonged to a runtime that is gone has ended.
+        if origins.sweeper.as_ref().is_none_or(JoinHandle::is_finished) {
+            let sweeping = sweep(Arc::downgrade(self), self.keep.idle);
+            origins.sweeper = Some(tokio::spawn(sweeping));
+        }
+        origin
+    }
+
+    async fn connect(
+        self: &Arc<Self>,
+        origin: &Arc<Origin>,
+        url: &HttpUrl,
+    ) -> Result<Connection, Arc<ConnectFailure>> {
+        // Until it is known that each request needs a connection of its own, all wait for one.
+        let mut tries = 0;
+        while origin.speaks() != Speaks::Http1 && tries < KEPT_TRIES {
+            tries += 1;
+            let dialling = origin.join(|| {
+                let (this, origin, url) = (Arc::clone(self), Arc::clone(origin), url.clone());
+                let dialling = async move {
+                    let dialled = this.dial(&url).await.map_err(Arc::new)?;
+                    origin.keep(dialled);
+                    Ok(())
+                };
+                dialling.boxed()
+            });
+            dialling.await?;
+            if let Some(connection) = origin.take() {
+                return Ok(connection);
+            }
+        }
+        let mut dialling = {
+            let (this, url) = (Arc::clone(self), url.clone());
+            async move { this.dial(&url).await }.boxed()
+        };
+        tokio::select! {
+            biased;
+            connection = origin.given_back() => {
+                origin.finish_behind(dialling);
+                Ok(connection)
+            }
+            dialled = &mut dialling => Ok(match dialled.map_err(Arc::new)? {
+                Dialled::Alone(sender) => Connection::Alone(sender),
+                Dialled::Shared(sender) => {
+                    origin.keep(Dialled::Shared(sender.clone()));
+                    Connection::Shared(sender)
+                }
+            }),
+        }
+    }
+
+    async fn dial(&self, url: &HttpUrl) -> Result<Dialled, ConnectFailure> {
+        dial::dial(&self.connector, url).await
+    }
+}
+
+/// Closes connections that were idle too long, as long as there are any.
+async fn sweep(connections: Weak<Connections>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle.max(SHORTEST_SWEEP)).await;
+        let Some(connections) = connections.upgrade() else {
+            return;
+        };
+        let mut origins = connections.lock();
+        origins.by_name.retain(|_, origin| {
+            let is_empty = origin.sweep();
+            // Nobody can come by another clone than through this map, which is locked.
+            !is_empty || Arc::strong_count(origin) > 1
+        });
+        if origins.by_name.is_empty() {
+            origins.sweeper = None;
+            return;
+        }
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        if let Some(sweeper) = self.lock().sweeper.take() {
+            sweeper.abort();
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What is kept of one origin: idle connections, or the one that all share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
+use hyper::client::conn::{http1, http2};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::super::body::RequestBody;
+use super::super::connect::ConnectFailure;
+use super::Keep;
+use super::dial::Dialled;
+
+/// A connection for a request.
+pub(super) enum Connection {
+    /// HTTP/1.1: until its response has been read, for this request alone.
+    Alone(http1::SendRequest<RequestBody>),
+    /// HTTP/2.
+    Shared(http2::SendRequest<RequestBody>),
+}
+
+/// What an origin was last found to speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Speaks {
+    Unknown,
+    Http1,
+    Http2,
+}
+
+/// A connection in the making that many wait for.
+pub(super) type Joint = Shared<Dialling<Result<(), Arc<ConnectFailure>>>>;
+pub(super) type Dialling<T> = BoxFuture<'static, T>;
+
+pub(super) struct Origin {
+    keep: Keep,
+    state: Mutex<State>,
+    /// Wakes one that waits for a connection when one is given back.
+    given_back: Notify,
+}
+
+struct State {
+    speaks: Speaks,
+    /// The one that was used last is last.
+    idle: Vec<Idle>,
+    shared: Option<SharedConnection>,
+    joint: Option<WeakShared<Dialling<Result<(), Arc<ConnectFailure>>>>>,
+    /// How many are being opened that nobody waits for any more.
+    behind: usize,
+}
+
+struct Idle {
+    sender: http1::SendRequest<RequestBody>,
+    since: Instant,
+}
+
+struct SharedConnection {
+    sender: http2::SendRequest<RequestBody>,
+    used: Instant,
+}
+
+impl Origin {
+    pub(super) fn new(speaks: Speaks, keep: Keep) -> Self {
+        let state = State {
+            speaks,
+            idle: Vec::new(),
+            shared: None,
+            joint: None,
+            behind: 0,
+        };
+        Self {
+            keep,
+            state: Mutex::new(state),
+            given_back: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn speaks(&self) -> Speaks {
+        self.lock().speaks
+    }
+
+    /// A connection that is there and good.
+    pub(super) fn take(&self) -> Option<Connection> {
+        let mut state = self.lock();
+        if let Some(shared) = &mut state.shared {
+            if !shared.sender.is_closed() {
+                shared.used = Instant::now();
+                return Some(Connection::Shared(shared.sender.clone()));
+            }
+            state.shared = None;
+        }
+        while let Some(idle) = state.idle.pop() {
+            // One that is not ready has ended, or is about to: nothing is being sent on it.
+            if idle.sender.is_ready() && idle.since.elapsed() <= self.keep.idle {
+                return Some(Connection::Alone(idle.sender));
+            }
+        }
+        None
+    }
+
+    /// Waits for one that is given back.
+    pub(super) async fn given_back(&self) -> Connection {
+        loop {
+            // Somebody else may have been quicker, or a call that was before this one's time.
+            self.given_back.notified().await;
+            if let Some(connection) = self.take() {
+                return connection;
+            }
+        }
+    }
+
+    /// Gives back a connection that another request can go out on.
+    pub(super) fn give_back(&self, sender: http1::SendRequest<RequestBody>) {
+        let mut state = self.lock();
+        if state.idle.len() < self.keep.per_origin {
+            let since = Instant::now();
+            state.idle.push(Idle { sender, since });
+            drop(state);
+            self.given_back.notify_one();
+        }
+    }
+
+    /// Keeps a new connection.
+    pub(super) fn keep(&self, dialled: Dialled) {
+        match dialled {
+            Dialled::Alone(sender) => {
+                self.lock().speaks = Speaks::Http1;
+                self.give_back(sender);
+            }
+            Dialled::Shared(sender) => {
+                let mut state = self.lock();
+                state.speaks = Speaks::Http2;
+                let used = Instant::now();
+                state.shared = Some(SharedConnection { sender, used });
+                drop(state);
+                self.given_back.notify_waiters();
+            }
+        }
+    }
+
+    /// The connection in the making that all wait for: this one, unless there is one already. It is
+    /// given up when nobody waits any more.
+    pub(super) fn join(
+        &self,
+        dialling: impl FnOnce() -> Dialling<Result<(), Arc<ConnectFailure>>>,
+    ) -> Joint {
+        let mut state = self.lock();
+        let begun = state.joint.as_ref().and_then(WeakShared::upgrade);
+        if let Some(begun) = begun.filter(|begun| begun.peek().is_none()) {
+            return begun;
+        }
+        let joint = dialling().shared();
+        state.joint = joint.downgrade();
+        joint
+    }
+
+    /// Lets a connection be opened to its end that the request does not need any more which it was
+    /// begun for: the next one will, or this one would not have begun it.
+    pub(super) fn finish_behind(
+        self: &Arc<Self>,
+        dialling: Dialling<Result<Dialled, ConnectFailure>>,
+    ) {
+        let mut state = self.lock();
+        if state.idle.len() + state.behind >= self.keep.per_origin {
+            return;
+        }
+        state.behind += 1;
+        drop(state);
+        let behind = Behind(Arc::clone(self));
+        tokio::spawn(async move {
+            // It ends with the deadline of connecting at the latest.
+            if let Ok(dialled) = dialling.await {
+                behind.0.keep(dialled);
+            }
+        });
+    }
+
+    /// Closes what was idle too long. Gives whether nothing is left.
+    pub(super) fn sweep(&self) -> bool {
+        let mut state = self.lock();
+        let keep = self.keep.idle;
+        state
+            .idle
+            .retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < keep);
+        // Streams that are still open on it keep its connection until they end.
+        if let Some(shared) = &state.shared
+            && (shared.sender.is_closed() || shared.used.elapsed() >= keep)
+        {
+            state.shared = None;
+        }
+        state.idle.is_empty() && state.shared.is_none()
+    }
+}
+
+/// Counts one that is opened behind.
+struct Behind(Arc<Origin>);
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.0.lock().behind -= 1;
+    }
+}
