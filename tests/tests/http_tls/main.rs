@@ -6,6 +6,7 @@ mod authority;
 mod goodbyes;
 mod proxy;
 mod server;
+mod sharing;
 mod trust;
 
 use std::time::Duration;

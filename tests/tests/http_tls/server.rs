@@ -23,6 +23,8 @@ pub(crate) struct TlsServer {
     pub(crate) url: String,
     /// In which version each request came.
     pub(crate) versions: Arc<Mutex<Vec<Version>>>,
+    /// How many connections were opened.
+    pub(crate) opened: Arc<Mutex<usize>>,
     _tasks: JoinSet<()>,
 }
 
@@ -32,11 +34,13 @@ impl TlsServer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let versions = Arc::new(Mutex::new(Vec::new()));
+        let opened = Arc::new(Mutex::new(0));
         let mut tasks = JoinSet::new();
-        let seen = Arc::clone(&versions);
+        let (seen, counted) = (Arc::clone(&versions), Arc::clone(&opened));
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                *counted.lock().unwrap() += 1;
                 let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
                 connections.spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
@@ -58,6 +62,7 @@ impl TlsServer {
         Self {
             url: format!("https://localhost:{port}/mcp"),
             versions,
+            opened,
             _tasks: tasks,
         }
     }

@@ -224,3 +224,31 @@ impl Drop for Connections {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::HttpClient;
+    use crate::client::policy::AddressPolicy;
+
+    #[tokio::test(start_paused = true)]
+    async fn origins_that_nobody_speaks_to_any_more_are_forgotten() {
+        let client = HttpClient::builder().build();
+        let pool = client.pool(AddressPolicy::Loopback);
+        let url = |port| HttpUrl::parse(&format!("http://localhost:{port}/")).unwrap();
+        let in_use = pool.0.origin(&url(1));
+        for port in 2..100 {
+            pool.0.origin(&url(port));
+        }
+        assert_eq!(pool.0.lock().by_name.len(), 99);
+        tokio::time::sleep(pool.0.keep.idle * 2).await;
+        assert_eq!(pool.0.lock().by_name.len(), 1);
+        drop(in_use);
+        tokio::time::sleep(pool.0.keep.idle * 2).await;
+        assert!(pool.0.lock().by_name.is_empty());
+        assert!(pool.0.lock().sweeper.is_none());
+        // Whoever comes later finds somebody to look after it.
+        pool.0.origin(&url(1));
+        assert!(pool.0.lock().sweeper.is_some());
+    }
+}

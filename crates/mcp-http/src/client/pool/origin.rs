@@ -29,7 +29,8 @@ pub(super) enum Speaks {
 }
 
 /// A connection in the making that many wait for.
-pub(super) type Joint = Shared<Dialling<Result<(), Arc<ConnectFailure>>>>;
+pub(super) type Joint = Shared<Dialling<Joined>>;
+pub(super) type Joined = Result<(), Arc<ConnectFailure>>;
 pub(super) type Dialling<T> = BoxFuture<'static, T>;
 
 pub(super) struct Origin {
@@ -44,7 +45,7 @@ struct State {
     /// The one that was used last is last.
     idle: Vec<Idle>,
     shared: Option<SharedConnection>,
-    joint: Option<WeakShared<Dialling<Result<(), Arc<ConnectFailure>>>>>,
+    joint: Option<WeakShared<Dialling<Joined>>>,
     /// How many are being opened that nobody waits for any more.
     behind: usize,
 }
@@ -144,10 +145,7 @@ impl Origin {
 
     /// The connection in the making that all wait for: this one, unless there is one already. It is
     /// given up when nobody waits any more.
-    pub(super) fn join(
-        &self,
-        dialling: impl FnOnce() -> Dialling<Result<(), Arc<ConnectFailure>>>,
-    ) -> Joint {
+    pub(super) fn join(&self, dialling: impl FnOnce() -> Dialling<Joined>) -> Joint {
         let mut state = self.lock();
         let begun = state.joint.as_ref().and_then(WeakShared::upgrade);
         if let Some(begun) = begun.filter(|begun| begun.peek().is_none()) {
@@ -202,5 +200,61 @@ struct Behind(Arc<Origin>);
 impl Drop for Behind {
     fn drop(&mut self) {
         self.0.lock().behind -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+
+    use super::*;
+
+    const KEEP: Keep = Keep {
+        idle: Duration::from_secs(50),
+        per_origin: 2,
+    };
+
+    /// A connection, and its other end.
+    async fn opened() -> (Dialled, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let opening = http1::handshake(TokioIo::new(ours));
+        let (mut sender, connection) = opening.await.unwrap();
+        tokio::spawn(connection);
+        sender.ready().await.unwrap();
+        (Dialled::Alone(sender), theirs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_idle_too_long_is_closed_and_never_used() {
+        let origin = Origin::new(Speaks::Http1, KEEP);
+        let (connection, mut theirs) = opened().await;
+        origin.keep(connection);
+        tokio::time::advance(KEEP.idle / 2).await;
+        assert!(!origin.sweep());
+        tokio::time::advance(KEEP.idle).await;
+        assert!(origin.sweep());
+        assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
+
+        let (connection, mut theirs) = opened().await;
+        origin.keep(connection);
+        tokio::time::advance(KEEP.idle * 2).await;
+        assert!(origin.take().is_none());
+        assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_used_last_is_used_next() {
+        let origin = Origin::new(Speaks::Http1, KEEP);
+        let (older, theirs) = opened().await;
+        origin.keep(older);
+        let (newer, _theirs) = opened().await;
+        origin.keep(newer);
+        drop(theirs);
+        tokio::task::yield_now().await;
+        assert!(origin.take().is_some());
+        assert!(origin.take().is_none());
     }
 }
