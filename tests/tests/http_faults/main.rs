@@ -25,6 +25,7 @@ mod not_offered;
 mod offers;
 mod old_peer;
 mod old_streams;
+mod open_ends;
 mod providers;
 mod questions;
 mod refusals;

@@ -4,9 +4,13 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Questions on one stream that may be open at once; one more is refused.
 const AT_ONCE: usize = 16;
+
+/// How long answers in the making are waited for when nothing else is.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// Answers in the making. They go on while somebody waits [beside](Self::beside) them; dropping this
 /// leaves them unsaid.
@@ -34,9 +38,14 @@ impl<'a> Questions<'a> {
         .await
     }
 
-    /// Waits until all are answered.
+    /// Waits a moment until all are answered. The server went on without the others, and what it said
+    /// meanwhile is not to be lost to a user who thinks.
     pub(super) async fn finish(&mut self) {
-        poll_fn(|context| self.poll(context)).await;
+        if self.0.is_empty() {
+            return;
+        }
+        let answered = poll_fn(|context| self.poll(context));
+        let _ = tokio::time::timeout(MOMENT, answered).await;
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -174,8 +174,8 @@ async fn listen(server: Weak<Inner>, version: ProtocolVersion, principal: Princi
 /// so that being heard again counts as a change.
 async fn hear(server: &Weak<Inner>, id: u64, answered: Answered, again: bool) -> End {
     let mut response = answered.response;
-    let limit = match server.upgrade() {
-        Some(server) => server.limits.message_bytes,
+    let (limit, patience) = match server.upgrade() {
+        Some(server) => (server.limits.message_bytes, server.limits.startup_timeout),
         None => return End::Refused("the server's handle is gone".to_owned()),
     };
     let mut heard = Heard {
@@ -185,7 +185,12 @@ async fn hear(server: &Weak<Inner>, id: u64, answered: Answered, again: bool) ->
     };
     if !response.is("text/event-stream") {
         // One message: an error, or the end at once.
-        let body = response.bytes(limit).await.unwrap_or_default();
+        let body = tokio::time::timeout(patience, response.bytes(limit)).await;
+        let Ok(body) = body.map(Result::unwrap_or_default) else {
+            return End::Over {
+                acknowledged: false,
+            };
+        };
         return match server.upgrade().and_then(|it| heard.message(&it, &body)) {
             Some(end) => end,
             None => End::Refused("the answer is no event stream".to_owned()),
