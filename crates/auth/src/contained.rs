@@ -36,7 +36,7 @@ use crate::{
 /// let (server, alice) = (ServerId::new("github")?, Principal::new("alice")?);
 /// let provider = Contained::new(Broken);
 /// let error = provider.credentials(CredentialRequest::new(&server, &alice)).await.unwrap_err();
-/// assert!(matches!(error.kind(), CredentialErrorKind::Unavailable));
+/// assert!(matches!(error.kind(), CredentialErrorKind::Unavailable { .. }));
 /// # Ok(())
 /// # }
 /// ```
@@ -154,7 +154,10 @@ mod tests {
 
     fn is_contained<T>(answer: Result<T, CredentialError>) {
         let error = answer.map(drop).unwrap_err();
-        assert!(matches!(error.kind(), CredentialErrorKind::Unavailable));
+        assert!(matches!(
+            error.kind(),
+            CredentialErrorKind::Unavailable { .. }
+        ));
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
 

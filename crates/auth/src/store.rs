@@ -28,8 +28,9 @@ use crate::{MaybeReady, Token};
 ///
 /// A refresh that rotates the refresh token is a transaction: take the lease, load, exchange, save,
 /// release. Whoever does not get the lease looks with [`load`](TokenStore::load) when
-/// [`changes`](TokenStore::changes) tells, and now and then anyway, until the other's token is there. [`RefreshingToken::store`](crate::RefreshingToken::store) does all of this; an
-/// implementation only keeps the promises of each method.
+/// [`changes`](TokenStore::changes) tells, and now and then anyway, until the other's token is there.
+/// [`RefreshingToken::store`](crate::RefreshingToken::store) does all of this; an implementation only
+/// keeps the promises of each method.
 pub trait TokenStore: Debug + Send + Sync {
     /// The token of the key, if there is one.
     ///

@@ -39,9 +39,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// ```
 ///
 /// At most 10,000 are kept, each until nobody has asked it for an hour and another user comes; both
-/// can be changed. One
-/// that is dropped and needed again is made anew, so what must survive (a refresh token that
-/// rotates) belongs in a [`TokenStore`](crate::TokenStore).
+/// can be changed. One that is dropped and needed again is made anew, so what must survive (a refresh
+/// token that rotates) belongs in a [`TokenStore`](crate::TokenStore).
 pub struct PerPrincipal {
     make: Box<Make>,
     capacity: usize,

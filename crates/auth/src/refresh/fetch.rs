@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use super::engine::{Fetch, FetchContext, FetchFuture, Fetched};
 use super::windows::{Life, Windows};
 use crate::store::{Revision, Save, Saved, SharedStore, StorePolicy, TokenKey};
-use crate::time::SharedClock;
+use crate::time::{Instant, SharedClock};
 use crate::{CredentialError, Credentials, Principal, Token, TokenContext, TokenSource};
 
 #[derive(Clone)]
@@ -29,8 +29,8 @@ struct Latest {
     held: Option<Held>,
     /// How often somebody put in another token: a fetch that began before does not overwrite it.
     replaced: u64,
-    /// Somebody is storing what could not be stored at once.
-    saving: bool,
+    /// Somebody is storing what could not be stored at once, and tries it until then.
+    saving: Option<Instant>,
 }
 
 #[derive(Clone)]

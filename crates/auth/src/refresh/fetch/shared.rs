@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use super::late::Storing;
 use super::wait::Wait;
 use super::{Held, TokenFetch};
 use crate::refresh::engine::{FetchContext, Fetched};
@@ -80,6 +81,9 @@ impl TokenFetch {
                 Try::Busy => wait.for_another(store, key, &context).await,
                 Try::Stopped => wait.a_moment(&context).await,
                 Try::Store(error) if error.kind() == StoreErrorKind::Unreachable => {
+                    if let Some(fetched) = self.unstored(&context) {
+                        return Ok(fetched);
+                    }
                     if let Some(held) = self.held().filter(|held| self.may_go_alone(held)) {
                         return self.fetch_without(store, key, held, context).await;
                     }
@@ -206,7 +210,10 @@ impl TokenFetch {
         // From here on the old refresh token is worthless: if storing fails or the fetch is cut
         // off, the next one stores this instead of asking again.
         self.hold(held.clone());
-        match self.save(store, key, lease, &held, found, context).await? {
+        let storing = Storing::new(self, store, key, &context.clock);
+        let kept = self.save(store, key, lease, &held, found, context).await;
+        storing.end();
+        match kept? {
             Kept::Theirs(fetched) => Ok(fetched),
             Kept::As(_) | Kept::Late => Ok(self.fetched(&held, &context.clock, false)?),
         }
@@ -350,6 +357,18 @@ impl TokenFetch {
         }
         self.hold(held);
         Some(fetched)
+    }
+
+    /// What a fetch that was cut off had received, while it is good.
+    fn unstored(&self, context: &FetchContext) -> Option<Fetched> {
+        let held = self.held().filter(|held| !held.saved)?;
+        let fetched = self.fetched(&held, &context.clock, false).ok()?;
+        let due = fetched
+            .life
+            .refresh_at
+            .is_some_and(|at| at <= context.clock.now());
+        let refused = context.refused == Some(fetched.credentials.fingerprint());
+        (!due && !refused).then_some(fetched)
     }
 
     fn may_go_alone(&self, held: &Held) -> bool {

@@ -1,7 +1,8 @@
 //! A store that does not answer, or has lost what it had.
 
+use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -91,6 +92,47 @@ async fn going_on_alone_is_a_choice_where_refresh_tokens_rotate() {
     let other = on(&store, issuer.clone());
     assert!(is(&ask(&other).await.unwrap(), "test-access-3"));
     assert_eq!((issuer.issued(), issuer.reused()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_fetch_received_before_it_was_cut_off_is_used_and_stored() {
+    let issuer = RotatingIssuer::new(LIFE);
+    let store = Arc::new(Remote::default());
+    let provider = on(&store, issuer.clone()).fetch_deadline(5 * SECOND);
+    store.hanging.store(true, Ordering::SeqCst);
+    assert!(ask(&provider).await.unwrap_err().is_transient());
+    store.away(true);
+    sleep(60 * SECOND).await;
+    assert!(is(&ask(&provider).await.unwrap(), "test-access-1"));
+    // Whoever has the provider may give it up, and nobody asks.
+    drop(provider);
+    store.hanging.store(false, Ordering::SeqCst);
+    store.away(false);
+    sleep(60 * SECOND).await;
+    assert_eq!(stored(&store).await, "test-access-1");
+    assert_eq!((issuer.issued(), issuer.reused()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_comes_back_is_not_met_by_everybody_at_once() {
+    let store = Arc::new(Remote::default());
+    let mut all = Vec::new();
+    for _ in 0..100 {
+        let provider = on(&store, RotatingIssuer::new(LIFE));
+        all.push(provider.store_policy(StorePolicy::RefreshAlone));
+    }
+    for provider in &all {
+        store.inner.delete(&key()).await.unwrap();
+        ask(provider).await.unwrap();
+    }
+    store.away(true);
+    advance(LIFE).await;
+    for provider in &all {
+        ask(provider).await.unwrap();
+    }
+    sleep(10 * SECOND).await;
+    let most = store.most.load(Ordering::SeqCst);
+    assert!((2..=16).contains(&most), "{most}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,6 +252,11 @@ struct Remote {
     lost: AtomicBool,
     /// Its leases are lost by the time they arrive.
     stale: AtomicBool,
+    /// It takes what is to be stored, and says nothing.
+    hanging: AtomicBool,
+    /// How many ask for a lease while it is away, which it says slowly, now and at most.
+    asking: AtomicUsize,
+    most: AtomicUsize,
 }
 
 impl Remote {
@@ -242,6 +289,7 @@ impl TokenStore for Remote {
         save: Save<'a>,
     ) -> MaybeReady<'a, Result<Saved, StoreError>> {
         match self.there() {
+            Ok(()) if self.hanging.load(Ordering::SeqCst) => MaybeReady::new(pending()),
             Ok(()) => self.inner.save(key, save),
             Err(error) => MaybeReady::ready(Err(error)),
         }
@@ -260,7 +308,13 @@ impl TokenStore for Remote {
         life: Duration,
     ) -> MaybeReady<'a, Result<Option<Lease>, StoreError>> {
         if let Err(error) = self.there() {
-            return MaybeReady::ready(Err(error));
+            return MaybeReady::new(async move {
+                let asking = self.asking.fetch_add(1, Ordering::SeqCst) + 1;
+                self.most.fetch_max(asking, Ordering::SeqCst);
+                sleep(SECOND / 10).await;
+                self.asking.fetch_sub(1, Ordering::SeqCst);
+                Err(error)
+            });
         }
         let stale = self.stale.load(Ordering::SeqCst);
         let lease = self.inner.lease(key, life).now().unwrap();
