@@ -3,25 +3,29 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
 use super::{
     Changes, Lease, Save, Saved, StoreError, StoreErrorKind, StoredToken, TokenKey, TokenStore,
 };
-use crate::MaybeReady;
 use crate::store::Revision;
 use crate::time::{Instant, SharedClock, SystemClock};
+use crate::{Expiry, MaybeReady, Token};
 
 /// How many keys it holds.
 const CAPACITY: usize = 100_000;
 
 /// Keeps tokens in memory: for tests, and for programs whose users sign in each time. Clones share
 /// what they hold.
+///
+/// When it is full, tokens make room that have ended and cannot be renewed, and if that is not enough
+/// the eighth that was read or written longest ago, as if their users had logged out.
 #[derive(Clone)]
 pub struct MemoryStore {
     inner: Arc<Mutex<Inner>>,
+    capacity: usize,
     clock: SharedClock,
 }
 
@@ -29,10 +33,17 @@ pub struct MemoryStore {
 struct Inner {
     /// Tells everybody of every change: there is one process, and few wait at a time.
     changed: watch::Sender<()>,
-    tokens: HashMap<TokenKey, StoredToken>,
+    tokens: HashMap<TokenKey, Kept>,
+    /// Counts uses of all tokens: the lowest is the longest ago.
+    uses: u64,
     leases: HashMap<TokenKey, Held>,
     /// One count for all keys: fences of each only grow.
     fence: u64,
+}
+
+struct Kept {
+    stored: StoredToken,
+    used: u64,
 }
 
 struct Held {
@@ -43,15 +54,23 @@ struct Held {
 }
 
 impl MemoryStore {
-    /// An empty store, for at most 100,000 tokens.
+    /// An empty store.
     pub fn new() -> Self {
         Self {
             inner: Arc::default(),
+            capacity: CAPACITY,
             clock: Arc::new(SystemClock),
         }
     }
 
-    /// Where the time of leases comes from.
+    /// How many tokens it holds at most. Default 100,000; at least one. A user of
+    /// `OAuth` takes two: the token, and what is known of the account.
+    pub fn capacity(mut self, tokens: usize) -> Self {
+        self.capacity = tokens.max(1);
+        self
+    }
+
+    /// Where the time of leases, and of the ends of tokens, comes from.
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.clock = clock;
         self
@@ -67,16 +86,17 @@ impl MemoryStore {
                 "the lease was given to somebody else",
             ));
         }
-        let found = inner.tokens.get(key).map(|stored| stored.revision);
+        let found = inner.tokens.get(key).map(|kept| kept.stored.revision);
         if !save.expected.is_met_by(found) {
             return Ok(Saved::Conflict);
         }
-        if found.is_none() && inner.tokens.len() >= CAPACITY {
-            return Err(StoreError::new(StoreErrorKind::Full, "the store is full"));
+        if found.is_none() && inner.tokens.len() >= self.capacity {
+            inner.make_room(self.capacity, self.clock.wall());
         }
         let revision = Revision::unique();
         let stored = StoredToken::new(save.token.clone(), save.obtained_at, revision);
-        inner.tokens.insert(key.clone(), stored);
+        let used = inner.use_now();
+        inner.tokens.insert(key.clone(), Kept { stored, used });
         inner.changed.send_replace(());
         Ok(Saved::Stored(revision))
     }
@@ -112,6 +132,35 @@ impl MemoryStore {
     }
 }
 
+impl Inner {
+    fn use_now(&mut self) -> u64 {
+        self.uses += 1;
+        self.uses
+    }
+
+    /// Room for an eighth at least, so that a crowd of new users does not search the whole map each.
+    fn make_room(&mut self, capacity: usize, now: SystemTime) {
+        self.tokens
+            .retain(|_, kept| !is_over(&kept.stored.token, now));
+        let most = capacity - (capacity / 8).max(1);
+        if self.tokens.len() <= most {
+            return;
+        }
+        let mut uses: Vec<_> = self.tokens.values().map(|kept| kept.used).collect();
+        let spare = uses.len() - most;
+        // No two uses are alike.
+        let (_, &mut newest_to_go, _) = uses.select_nth_unstable(spare - 1);
+        self.tokens.retain(|_, kept| kept.used > newest_to_go);
+    }
+}
+
+/// Whether a token has ended, and nothing can be had with it any more.
+fn is_over(token: &Token, now: SystemTime) -> bool {
+    let has_ended = matches!(token.expiry(), Expiry::At(end) if end <= now);
+    let renewable = token.refresh_token().is_some();
+    has_ended && (!renewable || token.refresh_end().is_some_and(|end| end <= now))
+}
+
 impl Default for MemoryStore {
     fn default() -> Self {
         Self::new()
@@ -123,7 +172,13 @@ impl TokenStore for MemoryStore {
         &'a self,
         key: &'a TokenKey,
     ) -> MaybeReady<'a, Result<Option<StoredToken>, StoreError>> {
-        MaybeReady::ready(Ok(lock(&self.inner).tokens.get(key).cloned()))
+        let mut inner = lock(&self.inner);
+        let used = inner.use_now();
+        let kept = inner.tokens.get_mut(key);
+        MaybeReady::ready(Ok(kept.map(|kept| {
+            kept.used = used;
+            kept.stored.clone()
+        })))
     }
 
     fn save<'a>(

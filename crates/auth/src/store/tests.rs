@@ -1,26 +1,79 @@
 //! Promises that every store keeps.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
-use super::MemoryStore;
-use crate::testing::check_store;
+use super::{MemoryStore, Save, Saved, TokenKey, TokenStore as _};
+use crate::testing::{ManualClock, check_store};
+use crate::{Expiry, Principal, ServerId, Token};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(start_paused = true)]
 async fn the_memory_store_keeps_the_rules() {
     check_store(Arc::new(MemoryStore::new())).await.unwrap();
 }
 
+fn key_of(user: usize) -> TokenKey {
+    TokenKey::new(
+        ServerId::new("test-server").unwrap(),
+        Principal::new(format!("user-{user}")).unwrap(),
+    )
+}
+
+async fn keep(store: &MemoryStore, user: usize, token: Token) {
+    let save = Save::new(&token, UNIX_EPOCH);
+    let saved = store.save(&key_of(user), save).await.unwrap();
+    assert!(matches!(saved, Saved::Stored(_)));
+}
+
+async fn kept(store: &MemoryStore, users: Range<usize>) -> usize {
+    let mut kept = 0;
+    for user in users {
+        kept += usize::from(store.load(&key_of(user)).await.unwrap().is_some());
+    }
+    kept
+}
+
+#[tokio::test]
+async fn a_full_memory_store_lets_go_what_is_over_and_then_what_is_used_least() {
+    let clock = ManualClock::new(UNIX_EPOCH);
+    let store = MemoryStore::new().capacity(80).clock(clock.shared());
+    let ends = || Token::new("test-token").with_expiry(Expiry::At(UNIX_EPOCH + MINUTE));
+    let lasts = || ends().with_refresh_token("test-refresh");
+    for user in 0..40 {
+        keep(&store, user, ends()).await;
+    }
+    for user in 40..80 {
+        keep(&store, user, lasts()).await;
+    }
+    clock.advance(MINUTE);
+    keep(&store, 80, lasts()).await;
+    assert_eq!(
+        (kept(&store, 0..40).await, kept(&store, 40..81).await),
+        (0, 41)
+    );
+
+    // Visitors who never come back cannot keep out the next, nor those who do.
+    for user in 1000..20_000 {
+        keep(&store, user, lasts()).await;
+        assert_eq!(kept(&store, 40..50).await, 10, "{user}");
+        assert_eq!(kept(&store, user..user + 1).await, 1);
+    }
+    assert_eq!(kept(&store, 50..81).await, 0);
+    assert!(kept(&store, 0..20_000).await <= 80);
+}
+
 #[cfg(all(unix, feature = "file"))]
 mod files {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::time::{Duration, UNIX_EPOCH};
 
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::store::{FileStore, Save, StoreErrorKind, TokenKey, TokenStore};
-    use crate::{Expiry, Principal, ServerId, Token};
+    use crate::store::{FileStore, StoreErrorKind};
 
     fn key() -> TokenKey {
         TokenKey::new(
@@ -159,7 +212,7 @@ mod files {
             .collect();
         let mut stored = 0;
         for task in tasks {
-            stored += u32::from(matches!(task.await.unwrap(), crate::Saved::Stored(_)));
+            stored += u32::from(matches!(task.await.unwrap(), Saved::Stored(_)));
         }
         assert_eq!(stored, 1);
     }
