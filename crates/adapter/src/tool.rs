@@ -180,6 +180,11 @@ impl AgentTool {
         self.rebound(|binding| binding.principal = Some(principal))
     }
 
+    /// The time for one call, everything included, where its caller sets no deadline.
+    pub fn timeout(&self) -> Duration {
+        self.binding.timeout
+    }
+
     /// The same tool with another time for one call, everything included. Default 30 s.
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         self.rebound(|binding| binding.timeout = timeout)

@@ -116,6 +116,14 @@ impl CallContext {
         self
     }
 
+    /// Whether it stops a call that begins now before so much time is over: by its deadline, or because
+    /// it waits less for a word of progress. For whoever draws conclusions from a timeout.
+    pub fn is_hastier_than(&self, limit: Duration) -> bool {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        self.deadline.is_some_and(|deadline| left(deadline) < limit)
+            || self.patience.as_ref().is_some_and(|it| it.limit < limit)
+    }
+
     /// Whether the server is to be asked for progress. For transports.
     pub fn wants_progress(&self) -> bool {
         self.progress.is_some() || self.patience.is_some()

@@ -1,6 +1,7 @@
 //! Leave a server alone that does not answer.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::time::Duration;
 
 use mcp_adapter::{Middleware, Next, ToolInvocation};
@@ -17,8 +18,10 @@ const MAX_SERVERS: usize = 10_000;
 ///
 /// Only failures of the server count: no connection, no answer in time, 5xx, a broken protocol, a
 /// process that ended. What is one user's own (credentials, arguments, a denial) counts neither way,
-/// so that nobody can shut a server for others. Share one value (`Arc`) among all sets that use the
-/// same servers.
+/// so that nobody can shut a server for others. Nor does it count when the caller was in a hurry: an
+/// answer that does not come in time is the server's failure only where the call had nine tenths of
+/// the tool's time ([`AgentTool::timeout`](mcp_adapter::AgentTool::timeout)). Share one value (`Arc`)
+/// among all sets that use the same servers.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -72,9 +75,10 @@ impl CircuitBreaker {
         Ok(true)
     }
 
-    fn note(&self, server: &ServerId, outcome: &Result<ToolOutput, Error>) {
+    fn note(&self, server: &ServerId, outcome: &Result<ToolOutput, Error>, hasty: bool) {
         let failed = match outcome {
             Ok(_) => false,
+            Err(error) if hasty && is_of_time(error) => return,
             Err(error) if is_the_servers(error) => true,
             // Says nothing of the server.
             Err(_) => return,
@@ -92,6 +96,16 @@ impl CircuitBreaker {
         if watch.failures >= self.failures {
             watch.open_until = Instant::now().checked_add(self.pause);
         }
+    }
+}
+
+/// Whether it was waited for in vain.
+fn is_of_time(error: &Error) -> bool {
+    let lost = || error.source()?.downcast_ref::<Error>();
+    match error.kind() {
+        ErrorKind::Timeout => true,
+        ErrorKind::OutcomeUnknown => lost().is_some_and(is_of_time),
+        _ => false,
     }
 }
 
@@ -118,6 +132,10 @@ impl Middleware for CircuitBreaker {
     ) -> BoxFuture<'a, Result<ToolOutput, Error>> {
         Box::pin(async move {
             let server = call.server();
+            // Less than all of it: what lies further out has taken some.
+            let hasty = call
+                .context()
+                .is_hastier_than(call.tool().timeout() / 10 * 9);
             let probing = match self.admit(server) {
                 Ok(probing) => probing,
                 Err(left) => {
@@ -135,7 +153,7 @@ impl Middleware for CircuitBreaker {
                 server,
             });
             let outcome = next.run(call).await;
-            self.note(server, &outcome);
+            self.note(server, &outcome, hasty);
             outcome
         })
     }
@@ -158,6 +176,9 @@ impl Drop for Probe<'_> {
 mod tests {
     use std::sync::Arc;
 
+    use mcp_adapter::AgentTool;
+    use mcp_core::ToolDefinition;
+    use mcp_core::testing::FakeServer;
     use serde_json::json;
 
     use super::*;
@@ -209,6 +230,49 @@ mod tests {
         assert!(dropped.is_err());
         assert_eq!(beside.unwrap_err().kind(), ErrorKind::Denied);
         assert!(tool.call(()).await.is_ok());
+    }
+
+    /// A server that takes its time, which it bounds itself, as transports do.
+    fn slow(takes: Duration) -> AgentTool {
+        let server = FakeServer::new("s").answering(move |_, context| {
+            Box::pin(async move {
+                let answer = async {
+                    tokio::time::sleep(takes).await;
+                    Ok("ok".into())
+                };
+                let bound = context.bound(Duration::MAX, "an answer", answer).await;
+                // As a transport says it of a call that left.
+                bound.map_err(Error::outcome_unknown)
+            })
+        });
+        let definition = ToolDefinition::from_parts("t", "", &json!({})).unwrap();
+        AgentTool::new(&Arc::new(definition), Arc::new(server))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_in_a_hurry_does_not_shut_a_server_for_the_patient() {
+        let second = Duration::from_secs(1);
+        let breaker = Arc::new(CircuitBreaker::new(2, PAUSE));
+        let tool = slow(10 * second).with_middleware(Arc::clone(&breaker));
+        for _ in 0..4 {
+            let hasty = [
+                tool.context().with_timeout(second),
+                tool.context().with_progress_timeout(second),
+            ];
+            for context in hasty {
+                let error = tool.call_with((), &context).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+            }
+        }
+        assert!(tool.call(()).await.is_ok());
+
+        // Who waited as long as the tool may take has seen that nothing comes.
+        let tool = slow(60 * second).with_middleware(breaker);
+        for _ in 0..2 {
+            let error = tool.call(()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+        }
+        assert_eq!(tool.call(()).await.unwrap_err().kind(), ErrorKind::Denied);
     }
 
     #[tokio::test]
