@@ -83,7 +83,7 @@ impl Audit {
     }
 
     /// Records go to a sink as well, through a queue of 1,024 and a thread of its own, so that a
-    /// slow sink holds up nobody. The thread ends when the last clone is dropped and the queue is
+    /// slow sink holds up nobody; the policy says what happens when that is full. The thread ends when the last clone is dropped and the queue is
     /// written.
     ///
     /// # Errors
@@ -103,7 +103,8 @@ impl Audit {
         self
     }
 
-    /// Records that did not reach the sink: it failed, or the queue was full.
+    /// Records that did not reach the sink: it failed, or the queue was full. Those of calls that were
+    /// denied for that are among them.
     pub fn lost(&self) -> u64 {
         self.queue.as_ref().map_or(0, |queue| queue.lost())
     }
@@ -159,6 +160,7 @@ impl Middleware for Audit {
                 && let Err(reason) = queue.admit()
             {
                 let denied = Err(call.denied_by(self, reason));
+                entry.admitted = false;
                 entry.close(&denied);
                 return denied;
             }
@@ -177,6 +179,8 @@ struct Entry<'c> {
     course: Course<'c>,
     began: Instant,
     digest: Option<String>,
+    /// Not denied for want of a place for its record.
+    admitted: bool,
     closed: bool,
 }
 
@@ -189,6 +193,7 @@ impl<'c> Entry<'c> {
             course: call.course(),
             began: audit.clock.now(),
             digest: key.map(|key| digest::of(&key.0, call.arguments())),
+            admitted: true,
             closed: false,
             audit,
         }
@@ -240,7 +245,7 @@ impl<'c> Entry<'c> {
         let trace = self.context.trace.as_ref();
         let trace_id = trace.and_then(|trace| trace.traceparent.split('-').nth(1));
         let wall = self.audit.clock.wall();
-        queue.push(AuditRecord {
+        let record = AuditRecord {
             version: AuditRecord::VERSION,
             at: wall.checked_sub(duration).unwrap_or(wall),
             principal: self.context.principal.clone(),
@@ -255,7 +260,8 @@ impl<'c> Entry<'c> {
             duration,
             attempts: report.attempts,
             trace_id: trace_id.map(str::to_owned),
-        });
+        };
+        queue.push(record, self.admitted);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use mcp_core::Error;
@@ -15,9 +15,12 @@ use super::{AuditRecord, AuditSink, SinkPolicy};
 const CAPACITY: usize = 1_024;
 
 /// The way to a sink's thread. The thread ends when this is dropped and what waited is written.
+///
+/// Holds `CAPACITY` records, and under [`SinkPolicy::Deny`] those of the calls besides that were under
+/// way when it filled up: they were made because they could be recorded.
 #[derive(Debug)]
 pub(super) struct Queue {
-    sender: SyncSender<Message>,
+    sender: Sender<Message>,
     policy: SinkPolicy,
     health: Arc<Health>,
 }
@@ -27,6 +30,8 @@ struct Health {
     /// The sink failed last time, or the queue was full.
     failing: AtomicBool,
     lost: AtomicU64,
+    /// Records in the queue.
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -37,7 +42,7 @@ enum Message {
 
 impl Queue {
     pub(super) fn start(sink: Box<dyn AuditSink>, policy: SinkPolicy) -> Result<Self, Error> {
-        let (sender, receiver) = sync_channel(CAPACITY);
+        let (sender, receiver) = channel();
         let health = Arc::new(Health::default());
         let theirs = Arc::clone(&health);
         thread::Builder::new()
@@ -53,21 +58,27 @@ impl Queue {
 
     /// Whether a call may be made.
     pub(super) fn admit(&self) -> Result<(), &'static str> {
-        match self.policy {
-            SinkPolicy::Deny if self.health.failing.load(Ordering::Acquire) => {
-                Err("the audit sink does not take records")
+        if self.policy == SinkPolicy::Deny {
+            if self.health.failing.load(Ordering::Acquire) {
+                return Err("the audit sink does not take records");
             }
-            _ => Ok(()),
+            if self.health.waiting.load(Ordering::Acquire) >= CAPACITY {
+                return Err("the audit sink is too slow");
+            }
         }
+        Ok(())
     }
 
-    pub(super) fn push(&self, record: AuditRecord) {
-        let message = Message::Record(Box::new(record));
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.sender.try_send(message)
-        {
-            self.health.note_lost();
+    /// Takes the record of a call, which was `admitted` or denied here.
+    pub(super) fn push(&self, record: AuditRecord, admitted: bool) {
+        let waiting = &self.health.waiting;
+        let waits = waiting.fetch_add(1, Ordering::AcqRel);
+        let has_room = waits < CAPACITY || (admitted && self.policy == SinkPolicy::Deny);
+        if has_room && self.sender.send(Message::Record(Box::new(record))).is_ok() {
+            return;
         }
+        waiting.fetch_sub(1, Ordering::AcqRel);
+        self.health.note_lost();
     }
 
     pub(super) fn lost(&self) -> u64 {
@@ -76,19 +87,9 @@ impl Queue {
 
     pub(super) async fn flush(&self) {
         let (done, written) = oneshot::channel();
-        let mut message = Message::Flush(done);
-        // The queue may be full of records; they leave one by one.
-        loop {
-            match self.sender.try_send(message) {
-                Ok(()) => break,
-                Err(TrySendError::Full(unsent)) => {
-                    message = unsent;
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                }
-                Err(TrySendError::Disconnected(_)) => return,
-            }
+        if self.sender.send(Message::Flush(done)).is_ok() {
+            let _ = written.await;
         }
-        let _ = written.await;
     }
 }
 
@@ -112,6 +113,7 @@ fn drain(mut sink: Box<dyn AuditSink>, receiver: &Receiver<Message>, health: &He
     while let Some(message) = next {
         match message {
             Message::Record(record) => {
+                health.waiting.fetch_sub(1, Ordering::AcqRel);
                 // A sink that panics has failed; the next record is tried all the same.
                 let kept = catch_unwind(AssertUnwindSafe(|| sink.write(&record)));
                 if matches!(kept, Ok(Ok(()))) {

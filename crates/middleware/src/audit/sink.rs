@@ -13,7 +13,8 @@ pub trait AuditSink: fmt::Debug + Send {
     /// When it could not be kept. It is not tried again.
     fn write(&mut self, record: &AuditRecord) -> io::Result<()>;
 
-    /// Called when no record is waiting.
+    /// Called when no record is waiting. What [`write`](Self::write) took counts as kept: a sink that
+    /// only buffers there has lost it when this fails.
     ///
     /// # Errors
     /// When what was taken could not be kept.
@@ -28,9 +29,10 @@ pub trait AuditSink: fmt::Debug + Send {
 pub enum SinkPolicy {
     /// Calls go on; records are lost and counted.
     Drop,
-    /// No call is made while the sink fails or its queue is full. The denials are records
-    /// themselves: with the first one that is kept, calls go on. At most the calls that were under
-    /// way when the sink began to fail go unrecorded.
+    /// No call is made once the sink is known to fail, or while 1,024 records wait for it. The denials
+    /// are records themselves: with the first one that is kept, calls go on. Unrecorded are at most
+    /// the calls whose records were waiting when the sink began to fail, and those that were under
+    /// way: a record is written when its call is over.
     Deny,
 }
 
@@ -41,6 +43,8 @@ pub struct JsonLines<W> {
 
 impl<W: Write + Send> JsonLines<W> {
     /// Lines to a writer; a `BufWriter` is worth its while, it is flushed whenever no record waits.
+    /// Where no record may be lost ([`SinkPolicy::Deny`]), give the file itself: what a buffer takes
+    /// is not yet written.
     pub fn new(writer: W) -> Self {
         Self { writer }
     }

@@ -1,12 +1,15 @@
 //! What an auditor would miss.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use mcp_core::{Failure, Principal, TraceContext};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
@@ -60,7 +63,7 @@ type AtomicSwitch = std::sync::atomic::AtomicBool;
 
 impl AuditSink for Kept {
     fn write(&mut self, record: &AuditRecord) -> io::Result<()> {
-        if self.1.load(std::sync::atomic::Ordering::SeqCst) {
+        if self.1.load(Ordering::SeqCst) {
             return Err(io::Error::other("disk full"));
         }
         self.0.send(record.clone()).map_err(io::Error::other)
@@ -261,14 +264,14 @@ async fn a_failing_sink_denies_until_it_works_again() {
     let (audit, records, broken) = audited(SinkPolicy::Deny);
     let server = Scripted::new("s", []);
     let tool = server.tool(&json!({})).with_middleware(audit.clone());
-    broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    broken.store(true, Ordering::SeqCst);
     tool.call(()).await.unwrap();
     audit.flush().await;
     let error = tool.call(()).await.unwrap_err();
     assert!(matches!(error.failure(), Failure::Denied { .. }), "{error}");
     assert_eq!(server.calls(), 1);
     audit.flush().await;
-    broken.store(false, std::sync::atomic::Ordering::SeqCst);
+    broken.store(false, Ordering::SeqCst);
     // The denial is a record; once it is kept, calls go on.
     assert!(tool.call(()).await.is_err());
     assert_eq!(next(&records).outcome, AuditOutcome::Denied);
@@ -277,16 +280,62 @@ async fn a_failing_sink_denies_until_it_works_again() {
     assert_eq!(audit.lost(), 2);
 }
 
+/// Keeps records when it is let.
+#[derive(Debug)]
+struct Blocked(mpsc::Receiver<()>);
+
+impl AuditSink for Blocked {
+    fn write(&mut self, _record: &AuditRecord) -> io::Result<()> {
+        let _ = self.0.recv();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_let_in_is_recorded_however_far_behind_the_sink_is() {
+    let (release, blocked) = mpsc::channel();
+    let sink = Blocked(blocked);
+    let audit = Audit::new().sink(sink, SinkPolicy::Deny).unwrap();
+    let (go, begun) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let held = {
+        let (go, begun) = (Arc::clone(&go), Arc::clone(&begun));
+        AgentTool::from_parts("held", "", &json!({}), move |_: Value| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            let go = Arc::clone(&go);
+            async move { Ok(go.acquire().await.map_or("", |_| "done")) }
+        })
+    };
+    let held = held.unwrap().with_middleware(audit.clone());
+    // Let in while there was room, over when there is none.
+    let mut under_way = JoinSet::new();
+    for _ in 0..20 {
+        let held = held.clone();
+        under_way.spawn(async move { held.call(()).await });
+    }
+    while begun.load(Ordering::SeqCst) < 20 {
+        tokio::task::yield_now().await;
+    }
+    let tool = echo().with_middleware(audit.clone());
+    let mut made = 0;
+    while tool.call(()).await.is_ok() {
+        made += 1;
+    }
+    // The queue, and the one that the sink is at.
+    assert!((1_024..=1_026).contains(&made), "{made}");
+    let denied = audit.lost();
+    go.add_permits(20);
+    while let Some(call) = under_way.join_next().await {
+        call.unwrap().unwrap();
+    }
+    assert_eq!(audit.lost(), denied);
+    drop(release);
+    audit.flush().await;
+    assert_eq!(audit.lost(), denied);
+    assert!(tool.call(()).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_blocked_sink_holds_up_nobody() {
-    #[derive(Debug)]
-    struct Blocked(mpsc::Receiver<()>);
-    impl AuditSink for Blocked {
-        fn write(&mut self, _record: &AuditRecord) -> io::Result<()> {
-            let _ = self.0.recv();
-            Ok(())
-        }
-    }
     let (release, blocked) = mpsc::channel();
     let audit = Audit::new()
         .sink(Blocked(blocked), SinkPolicy::Drop)
