@@ -12,7 +12,9 @@ use crate::{Redis, RedisError};
 
 /// The longest prefix.
 const MAX_PREFIX: usize = 64;
-/// No wait is longer than this; the bound keeps points in time from overflowing.
+/// No wait is shorter: nothing would ever be in time.
+const MIN_DEADLINE: Duration = Duration::from_millis(10);
+/// No wait is longer; the bound keeps points in time from overflowing.
 const MAX_DEADLINE: Duration = Duration::from_secs(300);
 
 /// How to reach Redis or Valkey (6.2 or newer), and the bounds of talking to it.
@@ -38,6 +40,7 @@ pub struct RedisConfig {
     pub(crate) tls: bool,
     pub(crate) database: i64,
     pub(crate) login: Login,
+    pub(crate) sentinel_login: Option<Login>,
     pub(crate) prefix: Arc<str>,
     pub(crate) connections: usize,
     pub(crate) in_flight: usize,
@@ -55,7 +58,6 @@ pub(crate) enum Topology {
     Sentinel {
         sentinels: Vec<Address>,
         service: String,
-        login: Login,
     },
     /// Some nodes of a Redis Cluster; they know the others.
     Cluster(Vec<Address>),
@@ -105,7 +107,6 @@ impl RedisConfig {
         Self::new(Topology::Sentinel {
             sentinels: addresses(sentinels),
             service: service.into(),
-            login: Login::default(),
         })
     }
 
@@ -121,6 +122,7 @@ impl RedisConfig {
             tls: false,
             database: 0,
             login: Login::default(),
+            sentinel_login: None,
             prefix: "mcp".into(),
             connections: 2,
             in_flight: 256,
@@ -143,14 +145,13 @@ impl RedisConfig {
         self
     }
 
-    /// Whom to appear as at the sentinels, where that is another than at the servers.
+    /// Whom to appear as at the sentinels. Default: nobody; the login of the servers is never shown
+    /// to them.
     pub fn sentinel_login(mut self, user: Option<String>, password: impl Into<SecretRef>) -> Self {
-        if let Topology::Sentinel { login, .. } = &mut self.topology {
-            *login = Login {
-                user,
-                password: Some(password.into()),
-            };
-        }
+        self.sentinel_login = Some(Login {
+            user,
+            password: Some(password.into()),
+        });
         self
     }
 
@@ -198,15 +199,15 @@ impl RedisConfig {
         self
     }
 
-    /// How long to try to connect, TLS and login included (default 2 s).
+    /// How long to try to connect, TLS and login included (default 2 s; from 10 ms to 5 minutes).
     pub fn connect_deadline(mut self, deadline: Duration) -> Self {
-        self.connect_deadline = deadline.min(MAX_DEADLINE);
+        self.connect_deadline = deadline.clamp(MIN_DEADLINE, MAX_DEADLINE);
         self
     }
 
-    /// How long to wait for an answer (default 2 s).
+    /// How long to wait for an answer (default 2 s; from 10 ms to 5 minutes).
     pub fn response_deadline(mut self, deadline: Duration) -> Self {
-        self.response_deadline = deadline.min(MAX_DEADLINE);
+        self.response_deadline = deadline.clamp(MIN_DEADLINE, MAX_DEADLINE);
         self
     }
 
@@ -217,7 +218,8 @@ impl RedisConfig {
         self
     }
 
-    /// The roots to believe in place of the system's, in PEM.
+    /// The only roots to believe, in PEM. Default: the system's, without those that are malformed; or
+    /// those of Mozilla where the system has none. Needs [`tls`](Self::tls).
     #[cfg(feature = "tls")]
     pub fn tls_roots_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.roots = Some(pem.as_ref().into());
@@ -227,7 +229,8 @@ impl RedisConfig {
     /// The handle. Connects to nothing yet.
     ///
     /// # Errors
-    /// When settings do not fit together.
+    /// When settings do not fit together: no address at all, a database of a cluster, a login for
+    /// sentinels where there are none, roots without TLS.
     pub fn open(self) -> Result<Redis, RedisError> {
         let nobody = match &self.topology {
             Topology::Single(_) => false,
@@ -239,6 +242,17 @@ impl RedisConfig {
         }
         if matches!(self.topology, Topology::Cluster(_)) && self.database != 0 {
             return Err(RedisError::config("a cluster has no database but 0"));
+        }
+        if self.sentinel_login.is_some() && !matches!(self.topology, Topology::Sentinel { .. }) {
+            return Err(RedisError::config(
+                "there is a login for sentinels, and the address is of none",
+            ));
+        }
+        #[cfg(feature = "tls")]
+        if self.roots.is_some() && !self.tls {
+            return Err(RedisError::config(
+                "there are roots to believe, and the address is without TLS",
+            ));
         }
         Redis::new(self)
     }
@@ -265,6 +279,7 @@ impl fmt::Debug for RedisConfig {
             .field("topology", &self.topology)
             .field("tls", &self.tls)
             .field("login", &self.login)
+            .field("sentinel_login", &self.sentinel_login)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
@@ -284,4 +299,53 @@ fn addresses(from: impl IntoIterator<Item = (impl Into<String>, u16)>) -> Vec<Ad
     addresses
         .map(|(host, port)| Address::new(host, port))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_do_not_fit_the_address_are_refused() {
+        let sentinels = || RedisConfig::sentinel([("localhost", 26379)], "main");
+        let single = || RedisConfig::single("localhost", 6379);
+        let login = |config: RedisConfig| config.sentinel_login(None, SecretRef::literal("canary"));
+        assert!(login(sentinels()).open().is_ok());
+        let refused = |config: RedisConfig| {
+            let error = config.open().unwrap_err();
+            assert_eq!(error.kind(), crate::RedisErrorKind::Config);
+            assert!(!format!("{error:?}").contains("canary"));
+        };
+        refused(login(single()));
+        refused(RedisConfig::sentinel([("localhost", 1); 0], "main"));
+        #[cfg(feature = "cluster")]
+        {
+            let cluster = || RedisConfig::cluster([("localhost", 6379)]);
+            refused(login(cluster()));
+            refused(cluster().database(1));
+        }
+        #[cfg(feature = "tls")]
+        {
+            let pem = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+            let pem = pem.unwrap().cert.pem();
+            refused(single().tls_roots_pem(&pem));
+            assert!(single().tls_roots_pem(&pem).tls().open().is_ok());
+            assert!(single().tls().tls_roots_pem(&pem).open().is_ok());
+        }
+    }
+
+    #[test]
+    fn no_deadline_is_over_before_it_begins() {
+        for (asked, kept) in [
+            (Duration::ZERO, MIN_DEADLINE),
+            (Duration::from_secs(7), Duration::from_secs(7)),
+            (Duration::MAX, MAX_DEADLINE),
+        ] {
+            let config = RedisConfig::single("localhost", 6379)
+                .connect_deadline(asked)
+                .response_deadline(asked);
+            assert_eq!(config.connect_deadline, kept);
+            assert_eq!(config.response_deadline, kept);
+        }
+    }
 }

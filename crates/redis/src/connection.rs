@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use redis::{Cmd, FromRedisValue, Value};
 
 pub(crate) use hub::{Note, Subscription};
+pub(crate) use line::pause;
 pub(crate) use script::Script;
 
 use self::dial::Dialer;
@@ -58,14 +59,15 @@ impl Redis {
         })))
     }
 
-    /// Asks whether Redis answers; gives its version.
+    /// Asks whether Redis answers; gives its version. In a cluster one node is asked, another each
+    /// time: one that is away does not make the others useless.
     ///
     /// # Errors
     /// When it does not, or refuses this client.
     pub async fn version(&self) -> Result<String, RedisError> {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
-        let text: String = self.run(&info, Repeat::Once).await?;
+        // The command by itself would go to all nodes of a cluster, and be answered by a table.
+        let info = Script::new("return redis.call('INFO', 'server')");
+        let text: String = self.call(&info, &[], &[], Repeat::Once).await?;
         let version = text.lines().find_map(|line| {
             // Valkey says both, the first for those who know only Redis.
             line.strip_prefix("valkey_version:")

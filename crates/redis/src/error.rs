@@ -2,18 +2,19 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 
 use mcp_core::auth::{StoreError, StoreErrorKind};
 use redis::{ErrorKind, ServerErrorKind};
 
 /// A request to Redis that failed. Names the server's error code, never what was sent or answered.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+/// Cloning copies pointers: all who ask during one outage are told the same.
+#[derive(Clone, Debug)]
 pub struct RedisError {
     kind: RedisErrorKind,
     message: Cow<'static, str>,
-    #[source]
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What the caller can do about it.
@@ -56,18 +57,13 @@ impl RedisError {
 
     /// Adds what caused it, which must not hold a secret.
     pub(crate) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
     /// What the caller can do.
     pub fn kind(&self) -> RedisErrorKind {
         self.kind
-    }
-
-    /// The same again, for the next who asks.
-    pub(crate) fn again(&self) -> Self {
-        Self::new(self.kind, self.message.clone())
     }
 
     /// What the client library says, without the server's text: that may repeat what was sent.
@@ -115,6 +111,18 @@ impl RedisError {
             ErrorKind::Io => told.because(error.clone()),
             _ => told,
         }
+    }
+}
+
+impl fmt::Display for RedisError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for RedisError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -35,7 +35,19 @@ pub(super) fn read(text: &str) -> Result<RedisConfig, RedisError> {
         .split('/')
         .filter(|part| !part.is_empty())
         .map(decode);
+    if url.fragment().is_some() {
+        return Err(RedisError::config(
+            "the address of Redis ends with a `#`; one in a password is written `%23`",
+        ));
+    }
     let topology = match kind {
+        // Other clients know settings here, such as a database. Ignoring one would put logins into
+        // the wrong place.
+        None if url.query().is_some() => {
+            return Err(RedisError::config(
+                "the address of one server takes no parameters; its database is its path",
+            ));
+        }
         None => Topology::Single(first(&url, PORT)?),
         Some("sentinel") => Topology::Sentinel {
             sentinels: nodes(&url, SENTINEL_PORT)?,
@@ -48,7 +60,6 @@ pub(super) fn read(text: &str) -> Result<RedisConfig, RedisError> {
                     )
                 })?
                 .into_owned(),
-            login: Login::default(),
         },
         Some("cluster") if cfg!(feature = "cluster") => Topology::Cluster(nodes(&url, PORT)?),
         Some("cluster") => {
@@ -66,6 +77,11 @@ pub(super) fn read(text: &str) -> Result<RedisConfig, RedisError> {
             .parse::<u32>()
             .map_err(|_| RedisError::config("the database of Redis is a number"))?,
     };
+    if path.next().is_some() {
+        return Err(RedisError::config(
+            "the address of Redis has more parts than one of its kind has",
+        ));
+    }
     let user = decode(url.username())?;
     let password = url.password().map(decode).transpose()?;
     Ok(RedisConfig {
@@ -84,8 +100,12 @@ fn nodes(url: &Url, port: u16) -> Result<Vec<Address>, RedisError> {
                 "the only parameter in an address of Redis is `node`",
             ));
         }
-        let node = Url::parse(&format!("redis://{value}"))
-            .map_err(|_| RedisError::config("a `node` is `host:port`"))?;
+        let malformed = || RedisError::config("a `node` is `host:port`");
+        let node = Url::parse(&format!("redis://{value}")).map_err(|_| malformed())?;
+        // A password or a path of its own would be ignored.
+        if value.contains(['@', '/', '?', '#']) {
+            return Err(malformed());
+        }
         nodes.push(first(&node, port)?);
     }
     Ok(nodes)
@@ -159,6 +179,16 @@ mod tests {
             "redis://host/canary",
             "redis://h%zz:canary@host%",
             "redis-sentinel://host/main?canary=1",
+            "redis-sentinel://host/main/0/canary",
+            "redis-sentinel://host/main?node=:canary@other",
+            "redis://host/0/canary",
+            "redis://host?db=canary",
+            "redis://host/0?protocol=3&ssl=canary",
+            "redis://host?node=canary",
+            "redis://:pass#canary@host",
+            "redis://host/0#canary",
+            "redis-cluster://host#canary",
+            "redis-cluster://host/0/canary",
         ] {
             let error = read(text).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("canary"), "{text}");

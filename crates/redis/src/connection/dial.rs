@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use mcp_core::auth::ExposeSecret as _;
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
@@ -106,13 +105,9 @@ impl Dialer {
                 let tried = self.first_of(nodes, |node| self.server(node, listener.clone()));
                 tried.await
             }
-            Topology::Sentinel {
-                sentinels,
-                service,
-                login,
-            } => {
+            Topology::Sentinel { sentinels, service } => {
                 let tried = self.first_of(sentinels, |sentinel| {
-                    self.through(sentinel, service, login, listener.clone())
+                    self.through(sentinel, service, listener.clone())
                 });
                 tried.await
             }
@@ -150,10 +145,9 @@ impl Dialer {
         &self,
         sentinel: &Address,
         service: &str,
-        login: &Login,
         listener: Option<Arc<dyn AsyncPushSender>>,
     ) -> Result<Link, RedisError> {
-        let address = self.primary(sentinel, service, login).await?;
+        let address = self.primary(sentinel, service).await?;
         let link = self.server(&address, listener).await?;
         if !is_primary(&link).await {
             return Err(RedisError::unreachable(
@@ -173,12 +167,9 @@ impl Dialer {
     }
 
     /// Who is the primary of the service, in the view of one sentinel.
-    async fn primary(
-        &self,
-        sentinel: &Address,
-        service: &str,
-        login: &Login,
-    ) -> Result<Address, RedisError> {
+    async fn primary(&self, sentinel: &Address, service: &str) -> Result<Address, RedisError> {
+        let nobody = Login::default();
+        let login = self.config.sentinel_login.as_ref().unwrap_or(&nobody);
         let info = self.info(login, 0).await?;
         let link = self.open(sentinel, info, None).await?;
         let mut ask = redis::cmd("SENTINEL");
@@ -202,10 +193,9 @@ impl Dialer {
             info = info.set_username(user);
         }
         if let Some(password) = &login.password {
-            let password = password
-                .resolve()
-                .await
-                .map_err(|error| RedisError::config("the password of Redis").because(error))?;
+            let password = password.resolve().await.map_err(|error| {
+                RedisError::config("the password of Redis cannot be read").because(error)
+            })?;
             info = info.set_password(password.expose_secret());
         }
         Ok(info)
@@ -331,6 +321,3 @@ impl AsyncPushSender for Listener {
         self.0.send(info)
     }
 }
-
-/// How often a connection that only listens is asked whether it is still there.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redis::aio::{AsyncPushSender, SendError};
 use redis::{PushInfo, PushKind, Value};
@@ -10,11 +11,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{sleep, timeout};
 
-use super::dial::{AbortOnDrop, Dialer, HEARTBEAT, Link};
+use super::dial::{AbortOnDrop, Dialer, Link};
 use super::line::pause;
 
 /// How many notes wait for a listener that is slow; what is beyond is a gap.
 const BACKLOG: usize = 1024;
+/// How often a connection that only listens is asked whether it is still there.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 pub(super) struct Hub {
     dialer: Arc<Dialer>,

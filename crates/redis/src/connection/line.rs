@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::Repeat;
 use super::dial::{Dialer, Link};
-use crate::{RedisError, RedisErrorKind};
+use crate::RedisError;
 
 /// The pause after the first failed try to connect; it doubles…
 const PAUSE: Duration = Duration::from_millis(50);
@@ -97,7 +97,7 @@ impl Line {
                 return Ok(live);
             }
             let failures = match &*trouble {
-                Some(known) if Instant::now() < known.until => return Err(known.error.again()),
+                Some(known) if Instant::now() < known.until => return Err(known.error.clone()),
                 Some(known) => known.failures,
                 None => 0,
             };
@@ -118,7 +118,7 @@ impl Line {
                     } else {
                         tracing::debug!(failures, kind = ?error.kind(), "redis_unreachable");
                     }
-                    let told = error.again();
+                    let told = error.clone();
                     *trouble = Some(Trouble {
                         error,
                         failures: failures.saturating_add(1),
@@ -147,14 +147,15 @@ fn is_broken(error: &redis::RedisError) -> bool {
         return true;
     }
     // Demoted, or about to vanish: there is another primary, or soon will be.
-    RedisError::told(error).kind() == RedisErrorKind::Unreachable
-        && matches!(
-            error.kind(),
-            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-        )
+    matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    )
 }
 
-pub(super) fn pause(failures: u32) -> Duration {
+/// How long to leave it at so many failures. Replicas that lost the same Redis do not come back to it
+/// in step.
+pub(crate) fn pause(failures: u32) -> Duration {
     let doubled = PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16)));
     doubled
         .min(LONGEST_PAUSE)

@@ -15,29 +15,17 @@ use crate::{RedisConfig, RedisError};
 
 /// What is believed, read at the first connection.
 pub(super) struct Tls {
-    roots: Option<Arc<[CertificateDer<'static>]>>,
+    own: Option<Roots>,
     config: OnceCell<Arc<ClientConfig>>,
 }
 
+/// Certificates that rustls takes for roots, every one.
+type Roots = Arc<[CertificateDer<'static>]>;
+
 impl Tls {
     pub(super) fn new(config: &RedisConfig) -> Result<Self, RedisError> {
-        let roots = match &config.roots {
-            None => None,
-            Some(pem) => {
-                let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-                let roots = roots.map_err(|error| {
-                    RedisError::config("a root certificate is malformed").because(error)
-                })?;
-                if roots.is_empty() {
-                    return Err(RedisError::config(
-                        "there is no PEM certificate in the text",
-                    ));
-                }
-                Some(roots.into())
-            }
-        };
         Ok(Self {
-            roots,
+            own: config.roots.as_deref().map(read).transpose()?,
             config: OnceCell::new(),
         })
     }
@@ -48,8 +36,10 @@ impl Tls {
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, RedisError> {
         let config = self.config().await?;
-        let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| RedisError::config("the host of Redis").because(error))?;
+        let name = ServerName::try_from(address.host.clone()).map_err(|error| {
+            RedisError::config("the host of Redis is no name that a certificate can have")
+                .because(error)
+        })?;
         let connected = TlsConnector::from(config).connect(name, stream).await;
         connected.map_err(|error| {
             RedisError::unreachable(format!("no TLS with Redis at {address:?}")).because(error)
@@ -57,13 +47,18 @@ impl Tls {
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, RedisError> {
-        let load = || async {
-            let roots = self.roots.clone();
-            tokio::task::spawn_blocking(move || load(roots.as_deref()))
+        let made = async || client(&self.roots().await?);
+        self.config.get_or_try_init(made).await.cloned()
+    }
+
+    /// Whom to believe, whatever kind of server it is; nobody where the system knows nobody.
+    async fn roots(&self) -> Result<Roots, RedisError> {
+        match &self.own {
+            Some(own) => Ok(Arc::clone(own)),
+            None => tokio::task::spawn_blocking(of_the_system)
                 .await
-                .map_err(|error| RedisError::config("TLS cannot be set up").because(error))?
-        };
-        self.config.get_or_try_init(load).await.cloned()
+                .map_err(|error| RedisError::config("TLS cannot be set up").because(error)),
+        }
     }
 
     /// The cluster client makes its own connections, from roots in PEM and from the provider that
@@ -79,14 +74,8 @@ impl Tls {
 
         let _already_there = rustls::crypto::ring::default_provider().install_default();
         let builder = builder.tls(redis::TlsMode::Secure);
-        let roots = match &self.roots {
-            Some(roots) => Arc::clone(roots),
-            None => tokio::task::spawn_blocking(rustls_native_certs::load_native_certs)
-                .await
-                .map_err(|error| RedisError::config("TLS cannot be set up").because(error))?
-                .certs
-                .into(),
-        };
+        let roots = self.roots().await?;
+        // The library believes Mozilla's then, as is done here.
         if roots.is_empty() {
             return Ok(builder);
         }
@@ -105,18 +94,37 @@ impl Tls {
     }
 }
 
-fn load(own: Option<&[CertificateDer<'static>]>) -> Result<Arc<ClientConfig>, RedisError> {
+fn read(pem: &[u8]) -> Result<Roots, RedisError> {
+    let mut roots = Vec::new();
+    for root in CertificateDer::pem_slice_iter(pem) {
+        let root = root.map_err(|error| {
+            RedisError::config("a root certificate is malformed").because(error)
+        })?;
+        RootCertStore::empty()
+            .add(root.clone())
+            .map_err(|error| RedisError::config("a root certificate is unusable").because(error))?;
+        roots.push(root);
+    }
+    if roots.is_empty() {
+        return Err(RedisError::config(
+            "there is no PEM certificate in the text",
+        ));
+    }
+    Ok(roots.into())
+}
+
+/// A single odd certificate in the system's store must not switch TLS off.
+fn of_the_system() -> Roots {
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    roots.retain(|root| RootCertStore::empty().add(root.clone()).is_ok());
+    roots.into()
+}
+
+fn client(believed: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, RedisError> {
     let mut roots = RootCertStore::empty();
-    if let Some(own) = own {
-        for root in own {
-            roots.add(root.clone()).map_err(|error| {
-                RedisError::config("a root certificate is unusable").because(error)
-            })?;
-        }
-    } else {
+    roots.add_parsable_certificates(believed.iter().cloned());
+    if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        // A single odd certificate in the system's store must not switch TLS off.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     // The provider is named, never looked up: another crate of the program may want another.
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -10,15 +10,10 @@ use tokio::time::sleep;
 use super::Shared;
 use super::message::Body;
 use crate::RedisError;
-use crate::connection::Repeat;
+use crate::connection::{Repeat, pause};
 
 /// What is said within this time goes together: a flood of refusals is few messages.
 const TOGETHER: Duration = Duration::from_millis(20);
-
-/// The pause after a failure; it doubles…
-const PAUSE: Duration = Duration::from_millis(50);
-/// …up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Counts a message and publishes it, in one step. One that cannot be counted, because Redis is full,
 /// is published all the same.
@@ -42,23 +37,23 @@ return redis.call('PUBLISH', ARGV[2], head .. ' ' .. ARGV[3])
 ";
 
 pub(super) async fn speak(shared: Arc<Shared>) {
-    let mut pause = PAUSE;
+    let mut failures = 0_u32;
     loop {
         let batch = shared.queue.next().await;
         match shared.publish(&batch.things).await {
             Ok(()) => {
                 tracing::debug!(things = batch.things.len(), "invalidations_told");
                 batch.sent();
-                pause = PAUSE;
+                failures = 0;
                 sleep(TOGETHER).await;
             }
             Err(error) => {
-                if pause == PAUSE {
+                if failures == 0 {
                     tracing::warn!(kind = ?error.kind(), %error, "invalidations_untold");
                 }
                 drop(batch);
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                sleep(pause(failures)).await;
+                failures = failures.saturating_add(1);
             }
         }
     }

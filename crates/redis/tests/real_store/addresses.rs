@@ -1,26 +1,31 @@
 //! Ways to reach Redis: a password, an ACL user, TLS, Sentinel, a cluster of one node.
 
-use mcp_auth::{StoreErrorKind, testing::check_store};
+use std::error::Error as _;
+
+use mcp_auth::{SecretRef, StoreErrorKind, testing::check_store};
 use mcp_redis::RedisErrorKind;
 use mcp_testbed::redis::{RedisOptions, RedisSentinel};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::*;
 
+/// What the README asks for, for the prefix `team`.
+const RIGHTS: &str = "~team:* &team:* +@read +@write +@scripting +@pubsub +@connection +info +role +time +cluster|slots";
+
 #[tokio::test]
 async fn a_user_needs_its_password_and_sees_its_prefix_alone() {
-    // What the README asks for.
-    let rules =
-        "~team:* &team:* +@read +@write +@scripting +@pubsub +@connection +info +role +time";
     let server = RedisOptions::new()
         .password("test-password")
-        .user("team", "test-team-password", rules)
+        .user("team", "test-team-password", RIGHTS)
         .start();
     let at = |user: &str, password: &str| {
         let config = config(&server.url()).user(user);
-        config.password(mcp_auth::SecretRef::literal(password))
+        config.password(SecretRef::literal(password))
     };
     let right = at("team", "test-team-password").prefix("team").unwrap();
-    let store = RedisTokenStore::new(right.open().unwrap(), sealing());
+    let right = right.open().unwrap();
+    assert!(!right.version().await.unwrap().is_empty());
+    let store = RedisTokenStore::new(right, sealing());
     check_store(Arc::new(store)).await.unwrap();
 
     for wrong in [
@@ -43,7 +48,7 @@ async fn a_password_file_that_changes_is_read_anew() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "test-first\n").unwrap();
-    let config = config(&server.url()).password(mcp_auth::SecretRef::file(&file));
+    let config = config(&server.url()).password(SecretRef::file(&file));
     let store = RedisTokenStore::new(config.open().unwrap(), sealing());
     seed(&store, "alice", "test-refresh").await;
     std::fs::write(&file, "test-second\n").unwrap();
@@ -51,6 +56,21 @@ async fn a_password_file_that_changes_is_read_anew() {
     server.change_password("test-second");
     server.restart();
     wait_for(async || store.load(&key("alice")).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn everybody_hears_why_a_password_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = SecretRef::file(folder.path().join("missing"));
+    let redis = config("redis://127.0.0.1:1").password(missing);
+    let redis = redis.open().unwrap();
+    // Who asks first tries; who asks right after it is told what came of that.
+    for _ in 0..3 {
+        let error = redis.version().await.unwrap_err();
+        assert_eq!(error.kind(), RedisErrorKind::Config);
+        assert_eq!(error.to_string(), "the password of Redis cannot be read");
+        assert!(error.source().is_some(), "{error:?}");
+    }
 }
 
 #[cfg(feature = "tls")]
@@ -82,6 +102,52 @@ async fn tls_believes_its_roots_alone() {
     }
 }
 
+/// Where this test, started by itself with other roots, finds one server and a cluster.
+#[cfg(all(feature = "tls", feature = "cluster"))]
+const SERVERS: &str = "MCP_REDIS_TEST_SERVERS";
+
+#[cfg(all(feature = "tls", feature = "cluster"))]
+#[tokio::test]
+async fn a_cluster_believes_whom_one_server_does() {
+    const ITSELF: &str = "addresses::a_cluster_believes_whom_one_server_does";
+    if let Ok(servers) = std::env::var(SERVERS) {
+        for url in servers.split(' ') {
+            let version = config(url).open().unwrap().version().await;
+            assert!(version.is_ok(), "{url}: {version:?}");
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let options = || RedisOptions::new().tls(&path("cert.pem"), &path("key.pem"));
+    let authority = path("cert.pem").display().to_string();
+    // So that a cluster names its nodes by their ports for TLS.
+    let with_tls = ["--tls-cluster", "yes", "--tls-ca-cert-file", &authority];
+    let node = options().cluster().arguments(&with_tls);
+    let (one, node) = (options().start(), node.start());
+    let one = format!("rediss://localhost:{}", one.tls_port());
+    let cluster = format!("rediss-cluster://localhost:{}", node.tls_port());
+    let own = config(&cluster).tls_roots_pem(made.cert.pem());
+    let version = own.open().unwrap().version().await;
+    assert!(version.is_ok(), "{version:?}");
+
+    // The system's roots, an odd one among them as hosts have it; read once by each process.
+    let odd = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(path("roots.pem"), format!("{odd}{}", made.cert.pem())).unwrap();
+    let ran = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", ITSELF])
+        .env("SSL_CERT_FILE", path("roots.pem"))
+        .env(SERVERS, format!("{one} {cluster}"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[tokio::test]
 async fn sentinels_say_where_the_primary_is() {
     let server = RedisOptions::new().password("test-password").start();
@@ -105,6 +171,38 @@ fn config_for_unknown_service(sentinel: &RedisSentinel) -> RedisConfig {
     RedisConfig::sentinel([("127.0.0.1", sentinel.port())], "strangers")
 }
 
+#[tokio::test]
+async fn sentinels_have_a_login_of_their_own() {
+    let server = RedisOptions::new().password("test-password").start();
+    let sentinel = RedisSentinel::start(&server, "agents");
+    let user =
+        "ACL SETUSER watcher on >test-watcher +@connection +sentinel|get-master-addr-by-name";
+    for command in [user, "ACL SETUSER default off"] {
+        assert_eq!(at_once(sentinel.port(), command).await, "+OK");
+    }
+    let url = format!(
+        "redis-sentinel://:test-password@127.0.0.1:{}/agents",
+        sentinel.port()
+    );
+    let watcher = || SecretRef::literal("test-watcher");
+    let right = config(&url).sentinel_login(Some("watcher".into()), watcher());
+    assert!(right.open().unwrap().version().await.is_ok());
+    // Nobody but who is named appears there.
+    let error = config(&url).open().unwrap().version().await.unwrap_err();
+    assert_eq!(error.kind(), RedisErrorKind::Refused, "{error:?}");
+}
+
+/// The first line that somebody without a password is answered.
+async fn at_once(port: u16, command: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    let command = format!("{command}\r\n");
+    stream.write_all(command.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    lines.next_line().await.unwrap().unwrap()
+}
+
 #[cfg(feature = "cluster")]
 #[tokio::test]
 async fn in_a_cluster_all_keys_of_a_token_lie_in_one_slot() {
@@ -113,9 +211,15 @@ async fn in_a_cluster_all_keys_of_a_token_lie_in_one_slot() {
     let server = RedisOptions::new()
         .cluster()
         .password("test-password")
+        .user("team", "test-team-password", RIGHTS)
         .start();
-    let url = format!("redis-cluster://:test-password@127.0.0.1:{}", server.port());
-    let open = || RedisTokenStore::new(config(&url).open().unwrap(), sealing());
+    let url = format!(
+        "redis-cluster://team:test-team-password@127.0.0.1:{}",
+        server.port()
+    );
+    let connect = || config(&url).prefix("team").unwrap().open().unwrap();
+    assert!(!connect().version().await.unwrap().is_empty());
+    let open = || RedisTokenStore::new(connect(), sealing());
     check_store(Arc::new(open())).await.unwrap();
     seed(&open(), "alice", "test-refresh").await;
     let lease = open().lease(&key("alice"), SECOND).await.unwrap().unwrap();
