@@ -15,17 +15,19 @@ const SEAL: usize = 256;
 
 /// A [`CatalogStore`] on Redis or Valkey: one key for each server, which ends with its list.
 ///
-/// What lies there is what a server tells everybody. Whoever can write to Redis says what tools the
-/// agents see, unless it is [sealed](Self::sealed).
+/// What lies there is what a server tells everybody, sealed all the same: whoever can write to Redis
+/// could say what tools the agents see.
 ///
 /// ```
 /// use std::sync::Arc;
+/// use mcp_core::auth::SealingKeys;
 /// use mcp_core::replicas::CatalogStore;
 /// use mcp_redis::{RedisCatalog, RedisConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let redis = RedisConfig::from_url("redis://localhost")?.open()?;
-/// let catalog: Arc<dyn CatalogStore> = Arc::new(RedisCatalog::new(redis));
+/// let keys = SealingKeys::new(&"test-key-of-at-least-thirty-two-bytes".into())?;
+/// let catalog: Arc<dyn CatalogStore> = Arc::new(RedisCatalog::new(redis, keys));
 /// # Ok(())
 /// # }
 /// ```
@@ -36,15 +38,16 @@ pub struct RedisCatalog {
 }
 
 impl RedisCatalog {
-    /// Lists under the prefix of this connection, in plain text.
-    pub fn new(redis: Redis) -> Self {
-        Self { redis, keys: None }
+    /// Lists under the prefix of this connection. What none of these keys has sealed is ignored.
+    pub fn new(redis: Redis, keys: SealingKeys) -> Self {
+        let keys = Some(keys);
+        Self { redis, keys }
     }
 
-    /// Seals what it puts, and ignores what is not sealed by one of these keys.
-    pub fn sealed(mut self, keys: SealingKeys) -> Self {
-        self.keys = Some(keys);
-        self
+    /// Lists that whoever can write to Redis can change. For a Redis that nobody else can reach; not
+    /// readable by a catalog with keys, nor the other way round.
+    pub fn in_plain_text(redis: Redis) -> Self {
+        Self { redis, keys: None }
     }
 
     fn name(&self, key: &CatalogKey) -> String {

@@ -8,10 +8,10 @@ use super::*;
 
 /// Another server's tools, which everybody may have.
 fn sharing(url: &str, key: Option<&str>) -> Replica {
-    let mut catalog = RedisCatalog::new(redis(url));
-    if let Some(key) = key {
-        catalog = catalog.sealed(SealingKeys::new(&key.into()).unwrap());
-    }
+    let catalog = match key {
+        Some(key) => RedisCatalog::new(redis(url), SealingKeys::new(&key.into()).unwrap()),
+        None => RedisCatalog::in_plain_text(redis(url)),
+    };
     let server = lister().public();
     Replica::with(url, server, |cache| cache.catalog(Arc::new(catalog)))
 }
@@ -53,6 +53,18 @@ async fn a_list_is_asked_for_once_until_it_changes() {
         assert!(now == 2 || now == 3, "{now}");
         assert!(other.cache.stats().gaps == 0);
     }
+}
+
+#[tokio::test]
+async fn a_list_that_nobody_sealed_is_not_believed() {
+    let redis = RedisServer::start();
+    let (stranger, one) = (
+        sharing(&redis.url(), None),
+        sharing(&redis.url(), Some(KEY)),
+    );
+    stranger.load("alice").await;
+    one.load("alice").await;
+    assert_eq!((one.server.lists(), one.cache.stats().found), (1, 0));
 }
 
 #[tokio::test]
