@@ -42,6 +42,7 @@ pub fn load_mcp_tools_stdio(command: impl Into<String>) -> StdioLoader {
         allowed: Vec::new(),
         directory: None,
         protocol: None,
+        max_children: None,
         changes: Vec::new(),
     }
 }
@@ -58,6 +59,7 @@ pub fn load_mcp_tools_stdio(command: impl Into<String>) -> StdioLoader {
 /// | around each call | [`middleware`](Self::middleware) | nothing |
 /// | kept where | [`cache`](Self::cache) | nowhere: each load starts a child |
 /// | how long, how much | [`timeout`](Self::timeout), [`limits`](Self::limits) | 30 s, [`Limits::default`](mcp_core::Limits) |
+/// | how many | [`max_children`](Self::max_children) | 64 processes, over all principals |
 /// | the child's life | [`protocol`](Self::protocol), [`with_server`](Self::with_server) | restarted after a crash, stopped after 30 idle minutes |
 ///
 /// # Errors
@@ -78,6 +80,7 @@ pub struct StdioLoader {
     allowed: Vec<String>,
     directory: Option<PathBuf>,
     protocol: Option<ProtocolVersion>,
+    max_children: Option<usize>,
     changes: Vec<Change>,
 }
 
@@ -142,12 +145,23 @@ impl StdioLoader {
         self
     }
 
+    /// How many processes of this server there may be at once, over all principals: each has a child
+    /// of its own. One more takes the place of the child that was idle longest; where none is idle it
+    /// waits for its turn, as long as a start may take. Whoever waited in vain is told the limit
+    /// `max_children` ([`Failure::LimitExceeded`](mcp_core::Failure)), and nothing of theirs was run.
+    /// Default 64.
+    ///
+    /// It counts in a [`McpToolkit`](crate::McpToolkit), whose server all principals share; a loader
+    /// that is awaited has one principal, and one child.
+    pub fn max_children(mut self, count: usize) -> Self {
+        self.max_children = Some(count);
+        self
+    }
+
     /// Sets what the transport can do and this loader has no word for: who hears the child's standard
     /// error ([`on_stderr`](StdioServerBuilder::on_stderr)), what happens after a crash
     /// ([`restart`](StdioServerBuilder::restart)), how long it is kept idle
-    /// ([`idle_timeout`](StdioServerBuilder::idle_timeout)), how many principals may have one
-    /// ([`max_children`](StdioServerBuilder::max_children)). The name stays this
-    /// loader's; give variables here, not there, where a cache has to tell them apart.
+    /// ([`idle_timeout`](StdioServerBuilder::idle_timeout)). The name stays this loader's; give variables here, not there, where a cache has to tell them apart.
     ///
     /// ```
     /// # use mcp_toolkit::load_mcp_tools_stdio;
@@ -187,6 +201,9 @@ impl StdioLoader {
         if let Some(version) = self.protocol {
             server = server.protocol(version);
         }
+        if let Some(count) = self.max_children {
+            server = server.max_children(count);
+        }
         for change in std::mem::take(&mut self.changes) {
             server = change(server);
         }
@@ -194,7 +211,8 @@ impl StdioLoader {
             Some(id) => id,
             None => self.default_id()?,
         };
-        server.id(id).build()
+        let server = server.id(id.clone()).build();
+        server.map_err(|error| error.at_server(&id))
     }
 
     async fn load(mut self) -> Result<ToolSet, Error> {

@@ -23,6 +23,8 @@ pub(crate) struct Given<'a> {
     #[cfg(feature = "oauth")]
     pub(crate) store: Option<&'a mcp_auth::SharedStore>,
     pub(crate) limits: &'a Limits,
+    /// Whose tokens are held at most.
+    pub(crate) principals: Option<usize>,
 }
 
 impl ServerConfig {
@@ -50,13 +52,17 @@ impl ServerConfig {
                 #[cfg(feature = "oauth")]
                 if let Some(super::AuthConfig::OAuth(_)) = rest.auth {
                     // One for all: it keeps principals apart itself.
-                    if let Some(store) = given.store {
-                        own = own.token_store(Arc::clone(store));
-                    }
-                    shared = own.oauth()?.map(|oauth| Arc::new(oauth) as SharedProvider);
+                    let surroundings = super::OAuthSurroundings {
+                        store: given.store.cloned(),
+                        client: Some(given.client.clone()),
+                        ..Default::default()
+                    };
+                    let oauth = self.oauth_for(&surroundings, given.principals)?;
+                    shared = oauth.map(|oauth| Arc::new(oauth) as SharedProvider);
                     rest.auth = None;
                 }
-                let provider = match (shared, self.per_principal(&rest)?) {
+                let each = self.per_principal(&rest, given.principals)?;
+                let provider = match (shared, each) {
                     (Some(shared), Some(entry)) => {
                         Some(Arc::new(Combined::new(shared, entry)?) as SharedProvider)
                     }
@@ -70,7 +76,11 @@ impl ServerConfig {
 
     /// What the entry says about headers and tokens, for each principal on its own: a program that
     /// is run for a token is told whose.
-    fn per_principal(&self, http: &HttpConfig) -> Result<Option<SharedProvider>, Error> {
+    fn per_principal(
+        &self,
+        http: &HttpConfig,
+        principals: Option<usize>,
+    ) -> Result<Option<SharedProvider>, Error> {
         let own = self.loader();
         if own.provider(http, &Principal::local())?.is_none() {
             return Ok(None);
@@ -82,6 +92,9 @@ impl ServerConfig {
             // The entry was read without a mistake a moment ago; whose it is changes nothing.
             made.ok().flatten().ok_or_else(none)
         });
-        Ok(Some(Arc::new(provider)))
+        Ok(Some(Arc::new(match principals {
+            Some(principals) => provider.capacity(principals),
+            None => provider,
+        })))
     }
 }

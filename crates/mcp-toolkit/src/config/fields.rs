@@ -68,6 +68,11 @@ impl<'a> Fields<'a> {
         self.entries.iter().map(|field| field.name.as_str())
     }
 
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&str, Node<'a>)> {
+        let all = self.entries.iter();
+        all.map(|field| (field.name.as_str(), field.node))
+    }
+
     /// Takes a field out, if it is there.
     pub(crate) fn take(&mut self, name: &str) -> Option<Field<'a>> {
         debug_assert!(knows(self.known, name), "{name}");
@@ -167,9 +172,25 @@ impl<'a> Field<'a> {
         AllowedHosts::new(all).map_err(|error| self.wrong(error.to_string()))
     }
 
+    /// A whole number from 1.
+    pub(crate) fn count(&self) -> Result<usize, ConfigError> {
+        if self.node.shape() != Shape::Number {
+            return Err(self.expected("a whole number"));
+        }
+        let count = self.node.raw().parse::<u32>().ok();
+        count
+            .filter(|count| *count > 0)
+            .and_then(|count| count.try_into().ok())
+            .ok_or_else(|| self.wrong("must be a whole number from 1"))
+    }
+
     /// A time such as `30s` or `1m 30s`.
     pub(crate) fn duration(&self) -> Result<Duration, ConfigError> {
         let text = self.node.string();
+        let is_bare = |text: &str| text.trim().parse::<f64>().is_ok();
+        if self.node.shape() == Shape::Number || text.as_deref().is_some_and(is_bare) {
+            return Err(self.wrong("has no unit; write a time such as `\"30s\"` or `\"500ms\"`"));
+        }
         text.and_then(|text| humantime::parse_duration(&text).ok())
             .filter(|duration| !duration.is_zero())
             .ok_or_else(|| self.wrong("is not a time such as `30s` or `500ms`"))

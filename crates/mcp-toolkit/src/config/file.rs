@@ -69,9 +69,7 @@ impl Config {
             };
             ConfigError::new(place, problem)
         };
-        let text = read_bounded(&path)
-            .map_err(|error| wrong(format!("the file cannot be read: {error}")))?
-            .ok_or_else(|| wrong("the file is larger than 4 MiB".to_owned()))?;
+        let text = read_bounded(&path).map_err(wrong)?;
         Self::read(&text, Some(path))
     }
 
@@ -136,6 +134,12 @@ impl Config {
             ..Place::default()
         };
         let text = without_comments(text);
+        if text.trim().is_empty() {
+            return Err(ConfigError::new(
+                place,
+                "is empty; it wants `{\"mcpServers\": {}}` at least",
+            ));
+        }
         let node = Node::parse(&text).map_err(|error| {
             let place = Place {
                 line: Some(error.line),
@@ -147,14 +151,7 @@ impl Config {
         let mut fields = Fields::of(node, &place, &[FIELDS], &mut config.warnings)?;
         let lists = [fields.take("mcpServers"), fields.take("servers")];
         if lists.iter().all(Option::is_none) {
-            let near = fields
-                .names()
-                .find(|name| nearest(name, ["mcpServers", "servers"]).is_some());
-            let problem = match near {
-                Some(near) => format!("has neither `mcpServers` nor `servers`; is it `{near}`?"),
-                None => "has neither `mcpServers` nor `servers`".to_owned(),
-            };
-            return Err(ConfigError::new(place, problem));
+            return Err(ConfigError::new(place, no_servers(&fields)));
         }
         let hosts = fields.read("allowedHosts", Field::hosts)?;
         fields.read("$schema", Field::string)?;
@@ -184,6 +181,26 @@ impl Config {
     }
 }
 
+/// What is wrong where no servers are named, and what may have been meant.
+fn no_servers(fields: &Fields<'_>) -> String {
+    let problem = "has neither `mcpServers` nor `servers`";
+    let mut names = fields.names();
+    if let Some(near) = names.find(|name| nearest(name, ["mcpServers", "servers"]).is_some()) {
+        return format!("{problem}; is it `{near}`?");
+    }
+    let entries = fields
+        .nodes()
+        .filter_map(|(name, node)| Some((name, node.entries()?)));
+    let is_server = |name: &String| matches!(name.as_str(), "command" | "url");
+    let mut servers = entries.filter(|(_, entry)| entry.iter().any(|(name, _)| is_server(name)));
+    match servers.next() {
+        Some((name, _)) => {
+            format!("{problem}; `{name}` looks like a server: put it into `mcpServers`")
+        }
+        None => problem.to_owned(),
+    }
+}
+
 fn entries(lists: [Option<Field<'_>>; 2]) -> Result<Vec<Field<'_>>, ConfigError> {
     let mut all = Vec::new();
     for list in lists.into_iter().flatten() {
@@ -192,11 +209,23 @@ fn entries(lists: [Option<Field<'_>>; 2]) -> Result<Vec<Field<'_>>, ConfigError>
     Ok(all)
 }
 
-/// The file's text; `None` when there is too much of it.
-fn read_bounded(path: &Path) -> std::io::Result<Option<String>> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(MAX_BYTES + 1)
-        .read_to_string(&mut text)?;
-    Ok((text.len() as u64 <= MAX_BYTES).then_some(text))
+/// The file's text, or why there is none.
+fn read_bounded(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("the file cannot be read: {error}"))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err("the file is larger than 4 MiB".to_owned());
+    }
+    // In UTF-16, every other byte of such a text is zero.
+    let is_wide = bytes.contains(&0) || bytes.starts_with(b"\xff\xfe");
+    let text = String::from_utf8(bytes).ok().filter(|_| !is_wide);
+    text.ok_or_else(|| {
+        let seems = if is_wide {
+            ", but UTF-16, it seems"
+        } else {
+            ""
+        };
+        format!("the file is not UTF-8{seems}; save it as UTF-8")
+    })
 }

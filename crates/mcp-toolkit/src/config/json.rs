@@ -33,7 +33,7 @@ pub(crate) struct SyntaxError {
 impl<'a> Node<'a> {
     /// The whole of a text.
     pub(crate) fn parse(text: &'a str) -> Result<Self, SyntaxError> {
-        let raw = serde_json::from_str(text).map_err(SyntaxError::from)?;
+        let raw = serde_json::from_str(text).map_err(|error| SyntaxError::of(&error, text))?;
         Ok(Self { text, raw })
     }
 
@@ -106,14 +106,21 @@ impl fmt::Display for Shape {
     }
 }
 
-impl From<serde_json::Error> for SyntaxError {
-    fn from(error: serde_json::Error) -> Self {
+impl SyntaxError {
+    fn of(error: &serde_json::Error, text: &str) -> Self {
         let words = error.to_string();
         // The line is told on its own.
         let problem = words.split(" at line ").next().unwrap_or_default();
+        let line = text.split('\n').nth(error.line().saturating_sub(1));
+        let rest = line.and_then(|line| line.get(error.column().saturating_sub(1)..));
+        let quote = |c: char| matches!(c, '\'' | '\u{2018}'..='\u{201f}');
+        let problem = match rest.and_then(|rest| rest.chars().next()) {
+            Some(c) if quote(c) => format!("{problem}; JSON wants straight double quotes"),
+            _ => problem.to_owned(),
+        };
         Self {
             line: error.line(),
-            problem: problem.to_owned(),
+            problem,
         }
     }
 }

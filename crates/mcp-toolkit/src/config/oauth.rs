@@ -42,6 +42,15 @@ impl ServerConfig {
     /// # Errors
     /// [`Failure::Config`](mcp_core::Failure) when a field is missing that the grant needs.
     pub fn oauth(&self, surroundings: &OAuthSurroundings) -> Result<Option<OAuth>, Error> {
+        self.oauth_for(surroundings, None)
+    }
+
+    /// [`oauth`](Self::oauth), with so many principals in memory.
+    pub(super) fn oauth_for(
+        &self,
+        surroundings: &OAuthSurroundings,
+        principals: Option<usize>,
+    ) -> Result<Option<OAuth>, Error> {
         match &self.endpoint {
             Endpoint::Http(http) => match &http.auth {
                 Some(AuthConfig::OAuth(oauth)) => {
@@ -50,7 +59,11 @@ impl ServerConfig {
                         let client = surroundings.client.unwrap_or_default();
                         surroundings.client = Some(client.limited_to(hosts));
                     }
-                    provider(oauth, &self.id, &http.url, &surroundings).map(Some)
+                    let mut builder = builder(oauth, &self.id, &http.url, &surroundings)?;
+                    if let Some(principals) = principals {
+                        builder = builder.max_principals(principals.try_into().unwrap_or(u64::MAX));
+                    }
+                    Ok(Some(builder.build()))
                 }
                 _ => Ok(None),
             },
@@ -59,12 +72,12 @@ impl ServerConfig {
     }
 }
 
-fn provider(
+fn builder(
     config: &OAuthConfig,
     id: &ServerId,
     url: &HttpUrl,
     surroundings: &OAuthSurroundings,
-) -> Result<OAuth, Error> {
+) -> Result<OAuthBuilder, Error> {
     let wrong = |field: &str, problem: &str| {
         let place = Place {
             server: Some(id.as_str().into()),
@@ -143,7 +156,7 @@ fn provider(
     if let Some(client) = &surroundings.client {
         builder = builder.http_client(client.clone());
     }
-    Ok(builder.build())
+    Ok(builder)
 }
 
 /// Who this side is to the authorization server.

@@ -63,6 +63,7 @@ fn value(form: Form, generator: &mut SchemaGenerator) -> Schema {
         Form::Time => {
             json_schema!({"type": "string", "pattern": TIME, "examples": ["30s", "1m 30s"]})
         }
+        Form::Count => json_schema!({"type": "integer", "minimum": 1, "maximum": u32::MAX}),
         Form::Texts => texts(),
         Form::Arguments => json_schema!({
             "type": "array",

@@ -28,6 +28,8 @@ pub(crate) enum Form {
     Boolean,
     /// `30s`
     Time,
+    /// A whole number from 1.
+    Count,
     Texts,
     /// Strings without references.
     Arguments,

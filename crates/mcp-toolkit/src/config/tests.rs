@@ -8,6 +8,7 @@ use mcp_core::{ErrorKind, ProtocolVersion};
 use super::*;
 
 mod foreign;
+mod hints;
 
 fn config(text: &str) -> Config {
     Config::parse(text).unwrap()
@@ -152,7 +153,7 @@ fn what_any_server_can_have_is_read() {
     for (entry, words) in [
         (
             r#"{"command":"x","toolTimeout":30}"#,
-            "not a time such as `30s`",
+            "write a time such as",
         ),
         (
             r#"{"command":"x","toolTimeout":"soon"}"#,
@@ -248,7 +249,14 @@ fn unknown_fields_are_warned_about_with_the_nearest_name() {
 #[test]
 fn mistakes_are_placed_and_never_show_a_value() {
     for (entry, place) in [
-        (r#"{"url":"canary"}"#, "field `url`: the URL is malformed"),
+        (
+            r#"{"url":"canary"}"#,
+            "field `url`: begins with neither `https://`",
+        ),
+        (
+            r#"{"url":"http://:canary"}"#,
+            "field `url`: the URL is malformed",
+        ),
         (r#"{"url":"ftp://canary/"}"#, "field `url`"),
         (r#"{"url":"http://user:canary@h/"}"#, "field `url`"),
         (
