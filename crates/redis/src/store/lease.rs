@@ -174,10 +174,10 @@ impl Held {
     }
 
     async fn give_back(&self) -> Result<(), RedisError> {
-        if self.over.swap(true, Ordering::Relaxed) {
+        if self.over.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let given: Result<u8, _> = self
+        let _whether_it_was_ours: u8 = self
             .redis
             .call(
                 &SCRIPTS.release,
@@ -189,11 +189,10 @@ impl Held {
                 ],
                 Repeat::Once,
             )
-            .await;
-        if given.is_err() {
-            self.over.store(false, Ordering::Relaxed);
-        }
-        given.map(|_| ())
+            .await?;
+        // Not before: who stopped waiting for the answer leaves it to the one who renews it.
+        self.over.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
