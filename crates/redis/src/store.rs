@@ -158,8 +158,9 @@ impl RedisTokenStore {
                 &[
                     condition.as_bytes(),
                     fence.unwrap_or_default().as_bytes(),
-                    // Tells a writing whose answer was lost when it is made again.
-                    format!("{:08x}", fastrand::u32(..)).as_bytes(),
+                    // Tells a writing whose answer was lost when it is made again. One that looked
+                    // like the last would not be kept: these never do.
+                    hex(fastrand::u64(..)).as_bytes(),
                     &body,
                     life.to_string().as_bytes(),
                     names.channel.as_bytes(),

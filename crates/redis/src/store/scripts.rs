@@ -30,9 +30,9 @@ pub(super) fn hex(number: u64) -> String {
 /// Keys: token, lease. Arguments: condition, fence, id of the writing, body, life in milliseconds or
 /// 0, channel, message. Answers the new revision, `conflict` or `lost`.
 const SAVE: &str = r"
-local head = redis.call('GETRANGE', KEYS[1], 0, 23)
+local head = redis.call('GETRANGE', KEYS[1], 0, 31)
 local revision = string.sub(head, 1, 16)
-if string.sub(head, 17, 24) == ARGV[3] then
+if string.sub(head, 17, 32) == ARGV[3] then
   return revision
 end
 if ARGV[2] ~= '' then
@@ -41,7 +41,7 @@ if ARGV[2] ~= '' then
     return 'lost'
   end
 end
-local there = redis.call('STRLEN', KEYS[1]) > 24
+local there = redis.call('STRLEN', KEYS[1]) > 32
 if ARGV[1] == 'none' then
   if there then return 'conflict' end
 elseif ARGV[1] ~= 'any' then
@@ -66,7 +66,7 @@ return revision
 /// Key: token. Arguments: how long to remember that it was deleted, where it had no end; channel,
 /// message. What stays is a head without a body, so that a deletion is not taken for a loss.
 const DELETE: &str = r"
-if redis.call('STRLEN', KEYS[1]) <= 24 then
+if redis.call('STRLEN', KEYS[1]) <= 32 then
   return 0
 end
 local life = redis.call('PTTL', KEYS[1])
@@ -76,7 +76,7 @@ end
 local time = redis.call('TIME')
 local last = tonumber(redis.call('GETRANGE', KEYS[1], 0, 15), 16)
 local number = math.max(time[1] * 1000000 + time[2], last + 1)
-redis.call('SET', KEYS[1], string.format('%016x', number) .. '--------', 'PX', life)
+redis.call('SET', KEYS[1], string.format('%016x', number) .. string.rep('-', 16), 'PX', life)
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1
 ";

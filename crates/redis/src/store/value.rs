@@ -11,8 +11,8 @@ use mcp_core::auth::{
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// The revision in hexadecimal, and the id of the writing.
-pub(super) const HEAD: usize = 16 + 8;
+/// The revision and the id of the writing, in hexadecimal. The scripts know these numbers.
+pub(super) const HEAD: usize = 16 + 16;
 
 /// How bodies are kept.
 #[derive(Clone, Debug)]

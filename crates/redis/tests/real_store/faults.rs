@@ -251,3 +251,63 @@ async fn a_server_that_was_started_anew_costs_no_request() {
         assert!(store.load(&key("alice")).await.unwrap().is_some());
     }
 }
+
+#[tokio::test]
+async fn a_lease_that_nobody_waited_to_give_back_is_given_back() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let behind = RedisTokenStore::new(
+        config(&proxy.url()).connections(1).open().unwrap(),
+        sealing(),
+    );
+    let other = store(&server);
+    let lease = behind.lease(&key("alice"), 60 * SECOND).await.unwrap();
+    proxy.set(Weather::Cut);
+    wait_for(async || behind.load(&key("alice")).await.is_err()).await;
+    // Connecting takes for ever, and whoever gives the lease back goes away meanwhile.
+    proxy.set(Weather::Held);
+    let away = key("alice");
+    let hangs = async || tokio::time::timeout(SECOND / 5, behind.load(&away)).await;
+    wait_for(async || hangs().await.is_err()).await;
+    let (user, begun) = (key("alice"), tokio::time::Instant::now());
+    let giving = behind.release(&user, lease.unwrap());
+    let given = tokio::time::timeout(SECOND / 5, giving).await;
+    assert!(given.is_err(), "{given:?}");
+    proxy.set(Weather::Fair);
+    wait_for(async || {
+        let taken = other.lease(&user, SECOND).await.unwrap();
+        taken.is_some()
+    })
+    .await;
+    // Not only when its time was over.
+    assert!(begun.elapsed() < 10 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn writings_are_told_apart_by_more_than_may_be_alike() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    seed(&store, "alice", "test-refresh-0").await;
+    // Two seeds whose first numbers are half alike, as two of some billion writings would be.
+    let mut known = std::collections::HashMap::new();
+    let (one, other) = (0..)
+        .find_map(|seed| {
+            let number = fastrand::Rng::with_seed(seed).u32(..);
+            Some((known.insert(number, seed)?, seed))
+        })
+        .unwrap();
+    let mut revisions = Vec::new();
+    for (chance, refresh) in [(one, "test-refresh-1"), (other, "test-refresh-2")] {
+        let token = Token::new("test-access").with_refresh_token(refresh);
+        fastrand::seed(chance);
+        let saved = store.save(&key("alice"), Save::new(&token, now())).await;
+        let Ok(Saved::Stored(revision)) = saved else {
+            panic!("{saved:?}");
+        };
+        revisions.push(revision);
+        let stored = store.load(&key("alice")).await.unwrap().unwrap();
+        let kept = stored.token.refresh_token().unwrap().expose_secret();
+        assert_eq!(kept, refresh);
+    }
+    assert_ne!(revisions[0], revisions[1]);
+}
