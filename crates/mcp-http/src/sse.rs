@@ -12,13 +12,16 @@ const MAX_ID_BYTES: usize = 1024;
 
 /// Reads events out of chunks that may end anywhere: within a line, a character, a line end.
 ///
-/// Holds one event at a time, never longer than its limit.
+/// Holds one event at a time, never longer than its limit. Data of one line that lies whole in its
+/// chunk, as most do, is not copied.
 #[derive(Debug)]
 pub(crate) struct SseDecoder {
     limit: usize,
     /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
+    /// The event's data, as far as it had to be kept.
     data: Vec<u8>,
+    has_data: bool,
     kind: Vec<u8>,
     last_id: Option<Box<str>>,
     /// The id of the event that is being read; it counts once the event is whole, or what comes again
@@ -29,7 +32,30 @@ pub(crate) struct SseDecoder {
     begun: Begun,
     /// A line feed after a carriage return ends no second line.
     after_return: bool,
-    complete: bool,
+    /// Whether the event was handed out, so that the next one begins.
+    is_told: bool,
+}
+
+/// An event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SseEvent<'a> {
+    /// Its type; empty for `message`.
+    pub(crate) kind: &'a [u8],
+    pub(crate) data: &'a [u8],
+}
+
+impl SseEvent<'_> {
+    /// Whether it carries a message of the protocol's.
+    pub(crate) fn is_message(&self) -> bool {
+        self.kind.is_empty() && !self.data.is_empty()
+    }
+}
+
+/// What a line does to its event.
+enum Line<'a> {
+    Ends,
+    AddsData(&'a [u8]),
+    IsSeenTo,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,13 +81,14 @@ impl SseDecoder {
             limit,
             line: Vec::new(),
             data: Vec::new(),
+            has_data: false,
             kind: Vec::new(),
             last_id: None,
             next_id: NextId::Same,
             retry: None,
             begun: Begun::No,
             after_return: false,
-            complete: false,
+            is_told: false,
         }
     }
 
@@ -75,15 +102,20 @@ impl SseDecoder {
         self.after_return = false;
     }
 
-    /// Reads from the chunk up to the end of an event; `true` when there is one. What was read is
-    /// cut off the chunk; call again while there is some left.
+    /// Reads from the chunk up to the end of an event. What was read is cut off the chunk; call again
+    /// until there is none.
     ///
     /// # Errors
     /// [`Failure::LimitExceeded`](mcp_core::Failure) for an event past the limit.
-    pub(crate) fn read(&mut self, chunk: &mut &[u8]) -> Result<bool, Error> {
-        if self.complete {
+    pub(crate) fn read<'a, 'c: 'a>(
+        &'a mut self,
+        chunk: &mut &'c [u8],
+    ) -> Result<Option<SseEvent<'a>>, Error> {
+        if self.is_told {
             self.clear_event();
         }
+        // The event's data, while one line of this chunk is all of it.
+        let mut only: Option<&'c [u8]> = None;
         while !chunk.is_empty() {
             if std::mem::take(&mut self.after_return)
                 && let Some(rest) = chunk.strip_prefix(b"\n")
@@ -94,37 +126,35 @@ impl SseDecoder {
             let Some(end) = memchr::memchr2(b'\n', b'\r', chunk) else {
                 self.keep(chunk)?;
                 *chunk = &[];
-                return Ok(false);
+                break;
             };
             let (line, rest) = chunk.split_at(end);
             self.after_return = rest.first() == Some(&b'\r');
             *chunk = rest.get(1..).unwrap_or_default();
-            // The whole line is in the chunk most of the time: no copy then.
-            if self.line.is_empty() {
-                self.line_ended(line)?;
-            } else {
-                self.keep(line)?;
-                let whole = std::mem::take(&mut self.line);
-                self.line_ended(&whole)?;
-                self.line = whole;
-                self.line.clear();
-            }
-            if self.complete {
-                return Ok(true);
+            match self.whole_line(line)? {
+                Line::Ends if self.has_data || only.is_some() => {
+                    self.is_told = true;
+                    let (kind, data) = (&self.kind, only.unwrap_or(&self.data));
+                    return Ok(Some(SseEvent { kind, data }));
+                }
+                Line::Ends => self.kind.clear(),
+                Line::AddsData(value) if only.is_none() && !self.has_data => {
+                    self.check(value.len())?;
+                    only = Some(value);
+                }
+                Line::AddsData(value) => {
+                    if let Some(first) = only.take() {
+                        self.add(first)?;
+                    }
+                    self.add(value)?;
+                }
+                Line::IsSeenTo => {}
             }
         }
-        Ok(false)
-    }
-
-    /// The event's data.
-    pub(crate) fn data(&self) -> &[u8] {
-        // Every data line appends a line feed; the last one is not part of the data.
-        self.data.strip_suffix(b"\n").unwrap_or(&self.data)
-    }
-
-    /// The event's type; empty means `message`.
-    pub(crate) fn kind(&self) -> &[u8] {
-        &self.kind
+        if let Some(first) = only {
+            self.add(first)?;
+        }
+        Ok(None)
     }
 
     /// The id of the last whole event that had one.
@@ -139,7 +169,7 @@ impl SseDecoder {
 
     /// Whether the stream has ended in the middle of an event.
     pub(crate) fn is_amid_event(&self) -> bool {
-        !self.line.is_empty() || (!self.data.is_empty() && !self.complete)
+        !self.line.is_empty() || (self.has_data && !self.is_told)
     }
 
     fn keep(&mut self, part: &[u8]) -> Result<(), Error> {
@@ -159,7 +189,37 @@ impl SseDecoder {
         Ok(())
     }
 
-    fn line_ended(&mut self, mut line: &[u8]) -> Result<(), Error> {
+    /// Adds a line of data behind those that are kept.
+    fn add(&mut self, value: &[u8]) -> Result<(), Error> {
+        self.check(value.len() + 1)?;
+        if std::mem::replace(&mut self.has_data, true) {
+            self.data.push(b'\n');
+        }
+        self.data.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Reads a line whose end is here, and its beginning here or in chunks before.
+    fn whole_line<'l>(&mut self, end: &'l [u8]) -> Result<Line<'l>, Error> {
+        if self.line.is_empty() {
+            return self.read_line(end);
+        }
+        self.keep(end)?;
+        let whole = std::mem::take(&mut self.line);
+        let does = match self.read_line(&whole)? {
+            Line::AddsData(value) => {
+                self.add(value)?;
+                Line::IsSeenTo
+            }
+            Line::Ends => Line::Ends,
+            Line::IsSeenTo => Line::IsSeenTo,
+        };
+        self.line = whole;
+        self.line.clear();
+        Ok(does)
+    }
+
+    fn read_line<'l>(&mut self, mut line: &'l [u8]) -> Result<Line<'l>, Error> {
         if self.begun == Begun::No {
             self.begun = Begun::Yes;
             line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
@@ -174,11 +234,7 @@ impl SseDecoder {
             if let NextId::Is(id) = std::mem::take(&mut self.next_id) {
                 self.last_id = id;
             }
-            self.complete = !self.data.is_empty();
-            if !self.complete {
-                self.kind.clear();
-            }
-            return Ok(());
+            return Ok(Line::Ends);
         }
         let (field, value) = match memchr::memchr(b':', line) {
             Some(colon) => {
@@ -189,15 +245,13 @@ impl SseDecoder {
             None => (line, &[][..]),
         };
         match field {
-            b"data" => {
-                self.check(value.len() + 1)?;
-                self.data.extend_from_slice(value);
-                self.data.push(b'\n');
-            }
+            b"data" => return Ok(Line::AddsData(value)),
             b"event" => {
                 self.check(value.len())?;
                 self.kind.clear();
-                self.kind.extend_from_slice(value);
+                if value != b"message" {
+                    self.kind.extend_from_slice(value);
+                }
             }
             b"id" if !value.contains(&0) && value.len() <= MAX_ID_BYTES => {
                 let id = std::str::from_utf8(value).ok();
@@ -215,13 +269,14 @@ impl SseDecoder {
             // Comments (an empty field name) and fields that nobody knows.
             _ => {}
         }
-        Ok(())
+        Ok(Line::IsSeenTo)
     }
 
     fn clear_event(&mut self) {
         self.data.clear();
+        self.has_data = false;
         self.kind.clear();
-        self.complete = false;
+        self.is_told = false;
     }
 }
 
@@ -234,8 +289,8 @@ mod tests {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut found = Vec::new();
         for mut chunk in chunks.iter().copied() {
-            while decoder.read(&mut chunk).unwrap() {
-                found.push((text(decoder.kind()), text(decoder.data())));
+            while let Some(event) = decoder.read(&mut chunk).unwrap() {
+                found.push((text(event.kind), text(event.data)));
             }
         }
         found
@@ -269,7 +324,7 @@ mod tests {
         let mut decoder = SseDecoder::new(1024);
         let found = events(
             &mut decoder,
-            &[b"id: 1\ndata:\n\nevent: endpoint\ndata: x\n\n"],
+            &[b"id: 1\nevent: message\ndata:\n\nevent: endpoint\ndata: x\n\n"],
         );
         assert_eq!(
             found,

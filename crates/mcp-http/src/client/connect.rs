@@ -34,6 +34,8 @@ pub(crate) enum ConnectFailure {
     Tls(#[source] BoxError),
     #[error("nothing answered")]
     Tcp(#[source] BoxError),
+    #[error("the connection was lost as soon as it was open")]
+    Lost(#[source] BoxError),
     #[error("TLS cannot be set up")]
     Setup(#[source] mcp_core::Error),
 }

@@ -92,7 +92,7 @@ impl ConnectFailure {
                 source: Some(Arc::new(Cause::new(&**cause))),
             }
             .into(),
-            Self::Tcp(cause) => Failure::Connect {
+            Self::Tcp(cause) | Self::Lost(cause) => Failure::Connect {
                 peer: peer(),
                 source: Some(Arc::new(Cause::new(&**cause))),
             }

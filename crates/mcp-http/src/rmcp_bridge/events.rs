@@ -40,13 +40,15 @@ struct Reading {
 impl Reading {
     async fn next(&mut self) -> Option<Result<Sse, SseError>> {
         while !self.ended {
-            let mut rest: &[u8] = &self.chunk;
-            let read = self.decoder.read(&mut rest);
-            self.chunk = self.chunk.slice_ref(rest);
-            match read {
-                Ok(true) => return Some(Ok(self.event(true))),
-                Ok(false) => {}
+            let chunk = std::mem::take(&mut self.chunk);
+            let mut rest: &[u8] = &chunk;
+            let event = match self.decoder.read(&mut rest) {
+                Ok(event) => event.map(|event| (text(event.kind), text(event.data))),
                 Err(error) => return Some(Err(SseError::Body(Box::new(error)))),
+            };
+            self.chunk = chunk.slice_ref(rest);
+            if let Some((kind, data)) = event {
+                return Some(Ok(self.told(kind, Some(data))));
             }
             match self.response.chunk().await {
                 Ok(Some(chunk)) => self.chunk = chunk,
@@ -54,7 +56,7 @@ impl Reading {
                     self.ended = true;
                     // An id without data is told too: the stream is resumed from there.
                     if self.decoder.last_id() != self.told_id.as_deref() {
-                        return Some(Ok(self.event(false)));
+                        return Some(Ok(self.told(String::new(), None)));
                     }
                 }
                 Err(error) => return Some(Err(SseError::Body(Box::new(error)))),
@@ -63,16 +65,18 @@ impl Reading {
         None
     }
 
-    fn event(&mut self, with_data: bool) -> Sse {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    fn told(&mut self, kind: String, data: Option<String>) -> Sse {
         self.told_id = self.decoder.last_id().map(Into::into);
-        let kind = Some(self.decoder.kind()).filter(|kind| !kind.is_empty());
         let retry = self.decoder.retry();
         Sse {
-            event: kind.map(text),
-            data: with_data.then(|| text(self.decoder.data())),
+            event: Some(kind).filter(|kind| !kind.is_empty()),
+            data,
             id: self.told_id.as_deref().map(str::to_owned),
             retry: retry.and_then(|retry| u64::try_from(retry.as_millis()).ok()),
         }
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -189,20 +189,20 @@ impl Inner {
                     Err(error) => break error,
                 };
                 let mut rest: &[u8] = &chunk;
-                while decoder.read(&mut rest)? {
+                while let Some(event) = decoder.read(&mut rest)? {
                     messages += 1;
                     if messages > self.limits.messages_per_answer {
                         return Err(self.too_many_messages().into());
                     }
-                    if decoder.data().is_empty() || !is_message(decoder.kind()) {
+                    if !event.is_message() {
                         continue;
                     }
-                    if let Some(done) = take.take_whole(decoder.data(), reading.id) {
+                    if let Some(done) = take.take_whole(event.data, reading.id) {
                         questions.finish().await;
                         self.drain(answered.response).await;
                         return Ok(Reply::Done(done?));
                     }
-                    for message in reading.messages(decoder.data())? {
+                    for message in reading.messages(event.data)? {
                         match self.step(reading, message, &answered.sent, take)? {
                             Step::Answer(reply) => {
                                 questions.finish().await;
@@ -405,10 +405,6 @@ async fn soon(mut ending: Pin<&mut impl Future<Output = ()>>) -> bool {
         }
     })
     .await
-}
-
-fn is_message(kind: &[u8]) -> bool {
-    kind.is_empty() || kind == b"message"
 }
 
 fn no_answer(status: StatusCode) -> Error {

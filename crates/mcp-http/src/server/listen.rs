@@ -72,17 +72,17 @@ pub(super) async fn listen(
             };
             let mut rest: &[u8] = &chunk;
             loop {
-                match decoder.read(&mut rest) {
-                    Ok(true) => {}
-                    Ok(false) => break,
+                let event = match decoder.read(&mut rest) {
+                    Ok(Some(event)) => event,
+                    Ok(None) => break,
                     Err(error) => {
                         tracing::debug!(%error, "a listening stream is given up");
                         break 'stream;
                     }
-                }
+                };
                 pause = FIRST_PAUSE;
                 // A text that cannot be read is nobody's answer here.
-                for message in Messages::of(decoder.data()).into_iter().flatten().flatten() {
+                for message in Messages::of(event.data).into_iter().flatten().flatten() {
                     let step = server.heard(message, &session, &answered);
                     match step {
                         Step::Ask(request) if !questions.are_too_many() => {

@@ -205,12 +205,12 @@ async fn hear(server: &Weak<Inner>, id: u64, answered: Answered, again: bool) ->
             };
             let mut rest: &[u8] = &chunk;
             loop {
-                match decoder.read(&mut rest) {
-                    Ok(true) => {}
-                    Ok(false) => break,
+                let event = match decoder.read(&mut rest) {
+                    Ok(Some(event)) => event,
+                    Ok(None) => break,
                     Err(error) => return tracing::debug!(%error, "a stream is given up"),
-                }
-                if let Some(end) = heard.message(&server, decoder.data()) {
+                };
+                if let Some(end) = heard.message(&server, event.data) {
                     refused = Some(end);
                     return;
                 }

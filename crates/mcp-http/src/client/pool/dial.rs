@@ -28,7 +28,7 @@ pub(super) enum Dialled {
 /// Opens a connection. Its task ends once nobody can send on it any more, or it is lost.
 pub(super) async fn dial(connector: &Connector, url: &HttpUrl) -> Result<Dialled, ConnectFailure> {
     let stream = connector.clone().call(url.uri().clone()).await?;
-    let failed = |error: hyper::Error| ConnectFailure::Tcp(error.into());
+    let failed = |error: hyper::Error| ConnectFailure::Lost(error.into());
     if stream.connected().is_negotiated_h2() {
         let opening = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

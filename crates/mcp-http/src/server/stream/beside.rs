@@ -37,12 +37,10 @@ pub(super) async fn read(duplex: Arc<Duplex>, opened: Opened) {
         let mut rest: &[u8] = &chunk;
         let delivered = loop {
             match decoder.read(&mut rest) {
-                Ok(false) => break Ok(()),
-                Ok(true) => {
-                    let is_message = decoder.kind().is_empty() || decoder.kind() == b"message";
-                    if is_message
-                        && !decoder.data().is_empty()
-                        && let Err(error) = duplex.deliver(decoder.data())
+                Ok(None) => break Ok(()),
+                Ok(Some(event)) => {
+                    if event.is_message()
+                        && let Err(error) = duplex.deliver(event.data)
                     {
                         break Err(error);
                     }

@@ -127,11 +127,11 @@ impl Inner {
         let mut decoder = SseDecoder::new(self.limits.message_bytes);
         while let Some(chunk) = response.chunk().await? {
             let mut rest: &[u8] = &chunk;
-            while decoder.read(&mut rest)? {
-                if decoder.kind() != b"endpoint" {
+            while let Some(event) = decoder.read(&mut rest)? {
+                if event.kind != b"endpoint" {
                     continue;
                 }
-                let named = std::str::from_utf8(decoder.data())
+                let named = std::str::from_utf8(event.data)
                     .map_err(|error| Error::protocol_because("the endpoint is no text", error))?;
                 let endpoint = self
                     .url
