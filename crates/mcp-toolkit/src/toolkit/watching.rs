@@ -62,14 +62,19 @@ async fn forget_tokens(members: Vec<Weak<Member>>, mut subscription: Subscriptio
         let BusEvent::Invalidated(said) = event else {
             continue;
         };
-        let (who, at) = match (said.cause, said.scope) {
-            (Cause::LoggedOut, Scope::PrincipalAt { who, server }) => (who, Some(server)),
-            (Cause::LoggedOut, Scope::Principal { who }) => (who, None),
-            _ => continue,
+        if said.cause != Cause::LoggedOut {
+            continue;
+        }
+        let (who, at) = match said.scope {
+            Scope::PrincipalAt { who, server } => (Some(who), Some(server)),
+            Scope::Principal { who } => (Some(who), None),
+            Scope::Server { server } => (None, Some(server)),
+            // So many that they were not told one by one: it can be anybody.
+            _ => (None, None),
         };
+        let whom = |principal: &Principal| who.as_ref().is_none_or(|who| who.names(principal));
         for member in members.iter().filter_map(Weak::upgrade) {
             if at.as_ref().is_none_or(|at| at == member.id()) {
-                let whom = |principal: &Principal| who.names(principal);
                 member.provider().logged_out_elsewhere(member.id(), &whom);
             }
         }
@@ -97,5 +102,86 @@ async fn follow(member: Weak<Member>, cache: Weak<ToolCache>, mut heard: watch::
 impl fmt::Debug for Watching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Watching")
+    }
+}
+
+#[cfg(all(test, feature = "http"))]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use mcp_auth::{
+        CredentialError, CredentialProvider, CredentialRequest, Credentials, MaybeReady, Principal,
+        ServerId,
+    };
+    use mcp_core::replicas::{Cause, Invalidation, InvalidationBus as _, LocalBus, Origin};
+
+    use crate::{McpToolkit, load_mcp_tools_http};
+
+    /// Notes which of two users it was told of, and where.
+    #[derive(Debug, Default)]
+    struct Told(Arc<Mutex<Vec<String>>>);
+
+    impl CredentialProvider for Told {
+        fn credentials<'a>(
+            &'a self,
+            _: CredentialRequest<'a>,
+        ) -> MaybeReady<'a, Result<Credentials, CredentialError>> {
+            MaybeReady::ready(Ok(Credentials::anonymous()))
+        }
+
+        fn logged_out_elsewhere(&self, server: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
+            for user in ["alice", "bob"] {
+                if whom(&Principal::new(user).unwrap()) {
+                    self.0.lock().unwrap().push(format!("{user} {server}"));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_logout_reaches_whoever_it_may_concern() {
+        let (bus, told) = (LocalBus::new(), Told::default());
+        let seen = Arc::clone(&told.0);
+        let told: Arc<dyn CredentialProvider> = Arc::new(told);
+        let mut toolkit = McpToolkit::builder().bus(Arc::new(bus.clone()));
+        for name in ["mail", "notes"] {
+            let loader = load_mcp_tools_http("http://localhost:1/mcp");
+            toolkit = toolkit.server(name, loader.credentials(Arc::clone(&told)));
+        }
+        let _toolkit = toolkit.build().unwrap();
+        let (alice, notes) = (
+            Principal::new("alice").unwrap(),
+            ServerId::new("notes").unwrap(),
+        );
+        for (said, heard) in [
+            (
+                Invalidation::of_principal(&alice, Some(&notes), Cause::LoggedOut),
+                &["alice notes"][..],
+            ),
+            (
+                Invalidation::of_principal(&alice, None, Cause::LoggedOut),
+                &["alice mail", "alice notes"],
+            ),
+            (Invalidation::of_everything(Cause::Asked), &[]),
+            (
+                Invalidation::of_server(&notes, Cause::LoggedOut),
+                &["alice notes", "bob notes"],
+            ),
+            // What becomes of too many.
+            (
+                Invalidation::of_everything(Cause::LoggedOut),
+                &["alice mail", "bob mail", "alice notes", "bob notes"],
+            ),
+        ] {
+            bus.publish(Origin::new(), said.clone());
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(
+                std::mem::take(&mut *seen.lock().unwrap()),
+                heard,
+                "{said:?}"
+            );
+        }
     }
 }
