@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_auth::{CredentialRequest, Fingerprint, SharedProvider};
 use mcp_core::{
-    BoxFuture, CallContext, Error, ErrorKind, Principal, ServerId, ToolCall, ToolListing,
+    BoxFuture, CallContext, Error, Principal, ServerId, ToolCall, ToolListing,
     ToolOutput, ToolServer, Transport,
 };
 use mcp_tool_cache::{CacheKey, ToolCache};
@@ -42,9 +42,14 @@ impl Life {
         self.calls.wait().await;
     }
 
+    /// Counts as under way until it is dropped.
+    pub(super) fn under_way(&self) -> TaskTrackerToken {
+        self.calls.token()
+    }
+
     /// Counted before the check, so that an end either sees the call or stops it.
     fn begin(&self) -> Result<TaskTrackerToken, Error> {
-        let token = self.calls.token();
+        let token = self.under_way();
         self.check().map(|()| token)
     }
 }
@@ -175,18 +180,6 @@ impl Member {
     }
 }
 
-/// Whether the server, or who gives out credentials for it, turned the principal away.
-pub(super) fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unauthorized
-            | ErrorKind::Forbidden
-            | ErrorKind::InsufficientScope
-            | ErrorKind::NeedsAuthorization
-            | ErrorKind::AuthorizationDenied
-    )
-}
-
 impl ToolServer for Member {
     fn id(&self) -> &ServerId {
         &self.id
@@ -216,7 +209,7 @@ impl ToolServer for Member {
             let under_way = self.life.begin()?;
             let called = self.reach.server().call_tool(call, context).await;
             if let Err(error) = &called
-                && is_refusal(error)
+                && error.kind().is_refusal()
             {
                 self.refused(&context.principal).await;
             }
