@@ -14,10 +14,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // An authorization server and an MCP server that trusts it, in this process.
     let server = AuthServer::start().await;
 
-    // Who issues tokens is found out from the server. `SecretRef::env`, `file` and `command` say
+    // Where tokens are issued is found out from the server, and who may see the secret is said here:
+    // a server that names another issuer does not get it. `SecretRef::env`, `file` and `command` say
     // where a real secret is.
     let oauth = OAuth::builder(ServerId::new("reports")?, HttpUrl::parse(&server.url())?)
         .grant(Grant::ClientCredentials)
+        .issuer(server.issuer())
         .client_id("nightly-batch")
         .client_secret(SecretRef::literal("test-secret"))
         .build();

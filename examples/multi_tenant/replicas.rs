@@ -17,8 +17,14 @@ use crate::platform::Platform;
 use crate::service;
 use crate::tenants::{Outcome, Service};
 
+/// So many are played with.
+const LEAST: usize = 3;
+
 /// Starts them, lets a user go from one to another, and ends them.
 pub(crate) async fn play(count: usize) -> Outcome<()> {
+    if count < LEAST {
+        return Err(format!("--replicas takes {LEAST} or more").into());
+    }
     let (_own, redis) = match std::env::var("REDIS_URL") {
         Ok(url) => (None, url),
         Err(_) if RedisServer::is_installed() => {
@@ -34,7 +40,7 @@ pub(crate) async fn play(count: usize) -> Outcome<()> {
     // A server that wants its users' consent, and who issues its tokens.
     let calendar = AuthServer::start().await;
     let mut replicas = Vec::new();
-    for number in 1..=count.max(3) {
+    for number in 1..=count {
         let replica = Replica::start(&calendar.url(), &redis).await?;
         println!("replica {number} serves at {}", replica.url);
         replicas.push(replica);
@@ -42,7 +48,7 @@ pub(crate) async fn play(count: usize) -> Outcome<()> {
     let mut services = replicas.iter().map(|replica| Service::at(&replica.url));
     let (Some(one), Some(two), Some(three)) = (services.next(), services.next(), services.next())
     else {
-        return Err("there are three replicas at least".into());
+        return Err("a replica is missing".into());
     };
 
     println!("\n== Alice asks replica 1 for her tools, and consents");
