@@ -25,7 +25,7 @@ use mcp_tool_cache::ToolCache;
 pub use self::builder::McpToolkitBuilder;
 use self::hot::{Hot, Memo};
 pub use self::logout::LogoutError;
-use self::member::{Life, Member, is_refusal};
+use self::member::{Life, Member};
 pub use self::spec::ToolkitServer;
 pub use self::tools::{PrincipalTools, ServerTools};
 use self::watching::Watching;
@@ -70,8 +70,9 @@ use self::watching::Watching;
 /// ```
 ///
 /// No task of its own runs, except where a cache has a [bus](McpToolkitBuilder::bus): one for each
-/// server then waits for the notice that tools changed. Dropping the last clone, and the last tool that was had from it, ends
-/// connections and child processes in the background; [`shutdown`](Self::shutdown) waits for that.
+/// server then waits for the notice that tools changed. Dropping the last clone, and the last tool
+/// that was had from it, ends connections and child processes in the background;
+/// [`shutdown`](Self::shutdown) waits for that.
 #[derive(Clone)]
 pub struct McpToolkit(Arc<Inner>);
 
@@ -243,7 +244,7 @@ impl Inner {
         let found = match asked.await {
             Ok(found) => found,
             Err(error) => {
-                if is_refusal(&error) && self.hot.get(principal).is_some() {
+                if error.kind().is_refusal() && self.hot.get(principal).is_some() {
                     // There was something until now; others may have it still. Said once: nothing
                     // is held together for somebody who is refused.
                     self.hot.forget(principal);
@@ -271,7 +272,7 @@ impl Inner {
                 tools: match outcome {
                     Ok(tools) => ServerTools::Active(tools),
                     Err(error) => {
-                        if is_refusal(&error) {
+                        if error.kind().is_refusal() {
                             member.refused(principal).await;
                         }
                         ServerTools::from(error)

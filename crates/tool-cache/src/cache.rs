@@ -18,7 +18,6 @@ use crate::refreshes::{self, Refreshes};
 use crate::replicas::Listener;
 use crate::stats::count;
 use crate::store::{Found, Store};
-use crate::watch::is_refusal;
 use crate::{CacheKey, CacheMode, CacheStats, CacheWatch, ToolCacheBuilder};
 
 /// Sets of tools per server, user and credentials. Cloning copies a pointer.
@@ -67,8 +66,8 @@ impl ToolCache {
     ///
     /// `credentials` are those that the server would be asked with now; they tell whose entry it is
     /// and how long it may live. Dropping the future loses only the wait: a load that others wait
-    /// for is taken over by one of them, as is one that ended with its own caller's deadline. When the server refuses (401, 403), everything that is kept
-    /// of the principal at this server goes.
+    /// for is taken over by one of them, as is one that ended with its own caller's deadline. When the
+    /// server refuses (401, 403), everything that is kept of the principal at this server goes.
     ///
     /// # Errors
     /// Those of [`ToolServer::list_tools`](mcp_core::ToolServer::list_tools) and
@@ -127,7 +126,7 @@ impl ToolCache {
         let loading = Box::pin(context.bound(Duration::MAX, "loading the tools", loading));
         let loaded = loading.await;
         let loaded = impatient.into_inner().map_or(loaded, Err);
-        if loaded.as_ref().is_err_and(is_refusal) {
+        if loaded.as_ref().is_err_and(|error| error.kind().is_refusal()) {
             let (principal, server) = (&context.principal, builder.server().id());
             store
                 .invalidate_principal_at(principal, server, Cause::Refused)
@@ -318,7 +317,7 @@ impl ToolCache {
                     "a list of tools could not be refreshed"
                 );
                 validity.pause_refresh(store.clock.now(), refreshes::PAUSE);
-                if is_refusal(&error) {
+                if error.kind().is_refusal() {
                     let principal = &key.principal;
                     let server = &key.server;
                     store

@@ -6,7 +6,7 @@ use std::sync::Weak;
 use mcp_adapter::{Middleware, ToolInvocation};
 use mcp_core::auth::MaybeReady;
 use mcp_core::replicas::Cause;
-use mcp_core::{Error, ErrorKind, ToolOutput};
+use mcp_core::{Error, ToolOutput};
 
 use crate::store::Store;
 
@@ -24,7 +24,7 @@ impl Middleware for CacheWatch {
         call: &'a ToolInvocation<'_>,
         outcome: &'a mut Result<ToolOutput, Error>,
     ) -> MaybeReady<'a, ()> {
-        let refused = outcome.as_ref().is_err_and(is_refusal);
+        let refused = outcome.as_ref().is_err_and(|error| error.kind().is_refusal());
         match self.0.upgrade().filter(|_| refused) {
             None => MaybeReady::ready(()),
             Some(store) => MaybeReady::new(async move {
@@ -35,18 +35,6 @@ impl Middleware for CacheWatch {
             }),
         }
     }
-}
-
-/// Whether the server, or who gives out credentials for it, turned the principal away.
-pub(crate) fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unauthorized
-            | ErrorKind::Forbidden
-            | ErrorKind::InsufficientScope
-            | ErrorKind::NeedsAuthorization
-            | ErrorKind::AuthorizationDenied
-    )
 }
 
 impl fmt::Debug for CacheWatch {

@@ -150,15 +150,9 @@ async fn refuses_calls(server: &HttpServer, context: &CallContext) -> Option<Err
 
 /// Whether it is about who calls, and not about what was said.
 fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NeedsAuthorization
-            | ErrorKind::AuthorizationDenied
-            | ErrorKind::Unauthorized
-            | ErrorKind::Forbidden
-            | ErrorKind::InsufficientScope
-            | ErrorKind::CredentialUnavailable
-    ) || matches!(error.failure(), Failure::Credential(_))
+    error.kind().is_refusal()
+        || error.kind() == ErrorKind::CredentialUnavailable
+        || matches!(error.failure(), Failure::Credential(_))
 }
 
 /// The step `authentication`, or `scopes` after it: what was sent, what came back.

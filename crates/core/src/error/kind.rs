@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The kind of an [`Error`](super::Error), for programs: its names are stable and appear in logs, audit records
-/// and the command's output.
+/// The kind of an [`Error`](super::Error), for programs: its names are stable and appear in logs,
+/// audit records and the command's output.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -83,6 +83,21 @@ impl ErrorKind {
             Self::UnknownTool => "unknown_tool",
             Self::UnknownServer => "unknown_server",
         }
+    }
+}
+
+impl ErrorKind {
+    /// Whether the server, or who gives out credentials for it, turned the principal away: what was
+    /// known of what the principal may see is not known any more.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::Unauthorized
+                | Self::Forbidden
+                | Self::InsufficientScope
+                | Self::NeedsAuthorization
+                | Self::AuthorizationDenied
+        )
     }
 }
 
