@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use mcp_adapter::ToolSet;
 use mcp_auth::{
-    Anonymous, Combined, Contained, CredentialError, CredentialProvider, CredentialRequest, Credentials,
-    Fingerprint, Headers, InvalidHeader, PerPrincipal, Principal, RefreshingToken, SecretString,
-    SharedProvider, Token, TokenContext, from_fn,
+    Anonymous, Combined, Contained, CredentialError, CredentialProvider, CredentialRequest,
+    Credentials, Fingerprint, Headers, InvalidHeader, PerPrincipal, Principal, RefreshingToken,
+    SecretString, SharedProvider, Token, TokenContext, from_fn,
 };
 use mcp_core::{BoxFuture, Error, ProtocolVersion, ServerId, ToolServer};
 use mcp_http::{HttpClient, HttpServer, HttpServerBuilder, HttpUrl, TransportChoice};
@@ -47,6 +47,8 @@ pub fn load_mcp_tools_http(url: impl Into<String>) -> HttpLoader {
         bearer: None,
         headers: Vec::new(),
         providers: Vec::new(),
+        per_principal: Vec::new(),
+        token_capacity: None,
         client: None,
         transport: TransportChoice::Auto,
         protocol: None,
@@ -59,7 +61,7 @@ pub fn load_mcp_tools_http(url: impl Into<String>) -> HttpLoader {
 ///
 /// | to say | call | default |
 /// |---|---|---|
-/// | with what | [`bearer`](Self::bearer), [`bearer_from`](Self::bearer_from), [`bearer_per_principal`](Self::bearer_per_principal), [`header`](Self::header), [`headers`](Self::headers), [`header_from`](Self::header_from), `oauth`, [`credentials`](Self::credentials) | nothing is sent |
+/// | with what | [`bearer`](Self::bearer), [`bearer_from`](Self::bearer_from), [`bearer_per_principal`](Self::bearer_per_principal) with [`token_capacity`](Self::token_capacity), [`header`](Self::header), [`headers`](Self::headers), [`header_from`](Self::header_from), `oauth`, [`credentials`](Self::credentials) | nothing is sent |
 /// | for whom | [`principal`](Self::principal) | user `local` |
 /// | under which name | [`named`](Self::named) | host and path |
 /// | which tools | [`enabled`](Self::enabled), [`disabled`](Self::disabled), [`pinned`](Self::pinned), [`prefix`](Self::prefix) | all, unpinned, no prefix |
@@ -82,6 +84,8 @@ pub struct HttpLoader {
     bearer: Option<SecretString>,
     headers: Vec<(String, SecretString)>,
     pub(crate) providers: Vec<SharedProvider>,
+    pub(crate) per_principal: Vec<PerPrincipal>,
+    pub(crate) token_capacity: Option<usize>,
     pub(crate) client: Option<HttpClient>,
     transport: TransportChoice,
     protocol: Option<ProtocolVersion>,
@@ -148,20 +152,31 @@ impl HttpLoader {
     /// # }
     /// ```
     ///
-    /// Tokens of at most 10,000 principals are held, each until an hour after its last use;
-    /// [`PerPrincipal`] has settings for that.
-    pub fn bearer_per_principal<F, T>(self, fetch: F) -> Self
+    /// Tokens of so many principals are held as [`token_capacity`](Self::token_capacity) says, each
+    /// until an hour after its last use; a [`PerPrincipal`] of your own has settings for both.
+    pub fn bearer_per_principal<F, T>(mut self, fetch: F) -> Self
     where
         F: Fn(Principal) -> T + Send + Sync + 'static,
         T: Future<Output = Result<Token, CredentialError>> + Send + 'static,
     {
         let fetch = Arc::new(fetch);
-        self.credentials(PerPrincipal::new(move |_, principal| {
-            let (fetch, principal) = (Arc::clone(&fetch), principal.clone());
-            Ok(RefreshingToken::new(move |_: TokenContext| {
-                fetch(principal.clone())
-            }))
-        }))
+        self.per_principal
+            .push(PerPrincipal::new(move |_, principal| {
+                let (fetch, principal) = (Arc::clone(&fetch), principal.clone());
+                Ok(RefreshingToken::new(move |_: TokenContext| {
+                    fetch(principal.clone())
+                }))
+            }));
+        self
+    }
+
+    /// How many principals' tokens [`bearer_per_principal`](Self::bearer_per_principal) holds; beyond
+    /// that, those make room that were not used for the longest time, and are fetched anew when their
+    /// users come back. Default 10,000, or what a toolkit is
+    /// [built for](crate::McpToolkitBuilder::max_principals).
+    pub fn token_capacity(mut self, principals: usize) -> Self {
+        self.token_capacity = Some(principals);
+        self
     }
 
     /// Sends a header, such as `X-API-Key`. Its value is a secret.
@@ -270,7 +285,13 @@ impl HttpLoader {
     pub(crate) fn open(&mut self) -> Result<(HttpServer, SharedProvider), Error> {
         self.settings.checked()?;
         let headers = std::mem::take(&mut self.headers);
-        let given = std::mem::take(&mut self.providers);
+        let mut given = std::mem::take(&mut self.providers);
+        for provider in std::mem::take(&mut self.per_principal) {
+            given.push(Arc::new(match self.token_capacity {
+                Some(principals) => provider.capacity(principals),
+                None => provider,
+            }));
+        }
         let provider = provider(self.bearer.take(), headers, given)?;
         let client = self.client.take().map_or_else(shared_client, Ok)?;
         let id = match self.settings.id.take() {
@@ -368,6 +389,7 @@ impl fmt::Debug for HttpLoader {
             .field("bearer", &self.bearer.is_some())
             .field("headers", &names)
             .field("providers", &self.providers)
+            .field("per_principal", &self.per_principal)
             .field("transport", &self.transport)
             .field("protocol", &self.protocol)
             .finish_non_exhaustive()

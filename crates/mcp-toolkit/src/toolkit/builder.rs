@@ -35,6 +35,7 @@ pub struct McpToolkitBuilder {
     #[cfg(feature = "oauth")]
     store: Option<mcp_auth::SharedStore>,
     limits: Limits,
+    principals: Option<usize>,
     concurrency: usize,
     allow_stdio: bool,
     mistake: Option<Error>,
@@ -62,6 +63,7 @@ impl McpToolkitBuilder {
             #[cfg(feature = "oauth")]
             store: None,
             limits: Limits::default(),
+            principals: None,
             concurrency: CONCURRENCY,
             allow_stdio: false,
             mistake: None,
@@ -168,6 +170,20 @@ impl McpToolkitBuilder {
         self
     }
 
+    /// How many principals come and go within an hour: room is made for the tools of all of them on
+    /// every server, and for their tokens where a server says
+    /// [`bearer_per_principal`](crate::HttpLoader::bearer_per_principal) or is a file's entry. A
+    /// [`cache`](Self::cache) and providers that are given have settings of their own. Default: room
+    /// for 10,000 sets of tools in all, and for the tokens of 10,000 principals for each server.
+    ///
+    /// It is no bound on who is served: beyond it, tools are loaded and tokens fetched more often.
+    /// Logins by OAuth belong in a [`token_store`](Self::token_store); the memory that is the default
+    /// has room for 50,000.
+    pub fn max_principals(mut self, principals: usize) -> Self {
+        self.principals = Some(principals);
+        self
+    }
+
     /// How many lists of tools are loaded from one server at a time; others wait for their turn,
     /// within their time. Default 32.
     pub fn concurrency(mut self, loads: usize) -> Self {
@@ -194,6 +210,8 @@ impl McpToolkitBuilder {
             #[cfg(feature = "oauth")]
             store: self.store.take(),
             limits: self.limits.clone(),
+            #[cfg(feature = "http")]
+            principals: self.principals,
         };
         let cache = match (self.cache.take(), self.bus.take()) {
             (Some(_), Some(_)) => {
@@ -203,7 +221,14 @@ impl McpToolkitBuilder {
             }
             (Some(cache), None) => cache,
             (None, bus) => {
-                let cache = ToolCache::builder().negative_ttl(FAILED_FOR);
+                let mut cache = ToolCache::builder().negative_ttl(FAILED_FOR);
+                if let Some(principals) = self.principals {
+                    // A token that was just renewed has a set of its own beside the last one's.
+                    let sets = principals
+                        .saturating_mul(self.servers.len())
+                        .saturating_mul(2);
+                    cache = cache.capacity(u64::try_from(sets).unwrap_or(u64::MAX));
+                }
                 match bus {
                     Some(bus) => cache.bus(bus).build(),
                     None => cache.build(),

@@ -33,6 +33,9 @@ pub(super) struct Defaults {
     #[cfg(feature = "oauth")]
     pub(super) store: Option<mcp_auth::SharedStore>,
     pub(super) limits: Limits,
+    /// Whose tokens are held, where there is no other word.
+    #[cfg(feature = "http")]
+    pub(super) principals: Option<usize>,
 }
 
 /// A server that is ready for its first request.
@@ -79,6 +82,7 @@ impl ToolkitServer {
                     #[cfg(feature = "oauth")]
                     store: defaults.store.as_ref(),
                     limits: &defaults.limits,
+                    principals: defaults.principals,
                 };
                 let mut opened = match config.for_everybody(given)? {
                     crate::config::Loader::Http(loader) => http(loader, id, None, defaults),
@@ -109,7 +113,9 @@ fn http(
     loader.client.get_or_insert_with(|| defaults.client.clone());
     if let Some(credentials) = credentials {
         loader.providers = vec![credentials];
+        loader.per_principal.clear();
     }
+    loader.token_capacity = loader.token_capacity.or(defaults.principals);
     let (startup, call) = prepare(&mut loader.settings, id, defaults);
     let (server, provider) = loader.open()?;
     Ok(Opened {
