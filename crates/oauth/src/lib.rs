@@ -8,7 +8,7 @@
 //! [`RefreshingToken`](mcp_core::auth::RefreshingToken), and kept in a
 //! [`TokenStore`](mcp_core::auth::TokenStore).
 //!
-//! * Consent is data: a call that needs it fails with an URL for the user, and
+//! * Consent is data: a call that needs it fails with a URL for the user, and
 //!   [`OAuth::complete`] takes the callback on any replica. [`OAuth::login`] does both for a command
 //!   line; an [`AuthorizationHandler`] does both while the call waits.
 //! * [`Dpop`] binds tokens to a key (RFC 9449).
