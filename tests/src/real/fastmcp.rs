@@ -34,7 +34,7 @@ impl FastMcpServer {
             ("PYTHONUNBUFFERED", "1"),
             ("NO_COLOR", "1"),
         ];
-        let process = Tethered::start(&python()?, &[&script("jwt_server.py")?], &env)?;
+        let process = Tethered::start(&python()?, &["-B", &script("jwt_server.py")?], &env)?;
         Ok(Self { process, jwt })
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn npm_file(package: &str, path: &[&str]) -> Result<String> {
     text(installed(&parts)?)
 }
 
-/// The interpreter that has fastmcp.
+/// The interpreter that has fastmcp. With `-B` it leaves nothing beside the scripts that it reads.
 pub(crate) fn python() -> Result<String> {
     let parts: [&str; 3] = if cfg!(windows) {
         ["python", "Scripts", "python.exe"]

@@ -169,7 +169,7 @@ impl FastMcpOAuthServer {
             ("PYTHONUNBUFFERED", "1"),
             ("NO_COLOR", "1"),
         ];
-        let process = Tethered::start(&python()?, &[&script("oauth_server.py")?], &env)?;
+        let process = Tethered::start(&python()?, &["-B", &script("oauth_server.py")?], &env)?;
         Ok(Self { process })
     }
 

@@ -229,25 +229,25 @@ async fn a_stream_that_names_no_endpoint_is_given_up() {
 
 #[tokio::test]
 async fn b12_proxy_variables_are_not_read() {
-    // Set for this process before any client is made; nothing listens there.
-    let server = FaultServer::modern().await;
+    // Set for a process of its own, before any client is made.
+    let (server, proxy) = (FaultServer::modern().await, FaultServer::modern().await);
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child
-        .args([
-            "--exact",
-            "credentials::proxied_child",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("HTTP_PROXY", "http://127.0.0.1:1")
-        .env("http_proxy", "http://127.0.0.1:1")
-        .env("ALL_PROXY", "http://127.0.0.1:1")
-        .env("FAULT_URL", server.url());
+    child.args([
+        "--exact",
+        "credentials::proxied_child",
+        "--ignored",
+        "--nocapture",
+    ]);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        child.env(name, format!("http://127.0.0.1:{}", proxy.port()));
+    }
+    child.env("FAULT_URL", server.url());
     let status = tokio::task::spawn_blocking(move || child.status().unwrap())
         .await
         .unwrap();
     assert!(status.success());
     assert_eq!(server.count("tools/call"), 1);
+    assert!(proxy.seen().is_empty());
 }
 
 #[tokio::test]
