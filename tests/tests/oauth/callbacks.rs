@@ -112,7 +112,7 @@ async fn a_code_is_typed_where_nobody_listens() {
         let error = call(&resource, &alice()).await.unwrap_err();
         let is_told = error.kind() == ErrorKind::NeedsAuthorization;
         assert_eq!(is_told, is_shown, "{page}: {error}");
-        assert_eq!(told(&error).contains(page), is_shown, "{page}");
+        assert_eq!(shown(&error).contains(page), is_shown, "{page}");
     }
 }
 

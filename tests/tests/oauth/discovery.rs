@@ -29,7 +29,7 @@ async fn foreign_metadata_is_refused_before_anything_is_asked() {
         let error = call(&resource(&server, &oauth), &alice())
             .await
             .unwrap_err();
-        let told = told(&error);
+        let told = shown(&error);
         assert_eq!(
             error.kind(),
             ErrorKind::Protocol,
@@ -68,7 +68,7 @@ async fn urls_of_a_server_lead_nowhere_private() {
             let oauth = oauth(&server).handler(Yes).build();
             let resource = resource(&server, &oauth);
             let error = call(&resource, &alice()).await.unwrap_err();
-            let told = told(&error);
+            let told = shown(&error);
             assert!(told.contains("AddressRefused"), "{place} {url}: {told}");
         }
     }
@@ -83,7 +83,7 @@ async fn a_document_without_an_end_is_cut_off() {
     let error = call(&resource(&server, &oauth), &alice())
         .await
         .unwrap_err();
-    assert!(told(&error).contains("LimitExceeded"), "{error:?}");
+    assert!(shown(&error).contains("LimitExceeded"), "{error:?}");
 }
 
 #[tokio::test]
@@ -155,5 +155,5 @@ async fn a_server_that_knows_no_oauth_is_told_apart() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
-    assert!(told(&error).contains("fixed token"), "{error:?}");
+    assert!(shown(&error).contains("fixed token"), "{error:?}");
 }

@@ -42,7 +42,7 @@ async fn a_projected_token_is_read_at_each_use() {
     clock.advance(Duration::from_secs(61));
     let error = call(&resource, &alice()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CredentialUnavailable);
-    let told = told(&error);
+    let told = shown(&error);
     assert!(
         told.contains("invalid_grant") && !told.contains("test-jwt-3"),
         "{told}"
@@ -88,7 +88,7 @@ async fn other_tokens_are_exchanged_as_the_rfcs_say() {
     let error = call(&resource(&server, &vouched), &alice())
         .await
         .unwrap_err();
-    let told = told(&error);
+    let told = shown(&error);
     assert!(
         told.contains("access_denied") && !told.contains("test-identity-token"),
         "{told}"

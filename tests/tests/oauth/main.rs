@@ -9,8 +9,6 @@ mod grants;
 mod secrets;
 mod tokens;
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +26,7 @@ use mcp_oauth::{
     OAuth, OAuthBuilder, OAuthError, TokenExchange,
 };
 use mcp_testbed::oauth::{AuthServer, Reply};
+use mcp_testbed::shown;
 use serde_json::{Map, json};
 
 const REDIRECT: &str = "http://127.0.0.1:4711/callback";
@@ -84,15 +83,4 @@ impl AuthorizationHandler for Yes {
     ) -> BoxFuture<'a, Result<String, CredentialError>> {
         Box::pin(async { Ok(consent(&prompt.authorize_url).await) })
     }
-}
-
-/// The texts of an error and its causes, and how it is debugged.
-fn told(error: &Error) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(text, " | {error}");
-        cause = error.source();
-    }
-    text
 }

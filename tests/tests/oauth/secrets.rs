@@ -41,7 +41,7 @@ async fn no_secret_is_in_logs_or_errors() {
     // A server that repeats what it was sent.
     server.echo("invalid_target");
     server.end_access();
-    told_all.push_str(&told(&call(&resource, &alice()).await.unwrap_err()));
+    told_all.push_str(&shown(&call(&resource, &alice()).await.unwrap_err()));
     let prompt = oauth
         .begin(&alice(), AuthorizationRequest::new())
         .await
@@ -49,7 +49,7 @@ async fn no_secret_is_in_logs_or_errors() {
     let _ = write!(told_all, "{prompt:?}");
     let callback = consent(&prompt.authorize_url).await;
     let error = oauth.complete(&callback).await.unwrap_err();
-    told_all.push_str(&told(&error.into()));
+    told_all.push_str(&shown(&Error::from(error)));
     oauth.logout(&alice()).await.unwrap();
 
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
