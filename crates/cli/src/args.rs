@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::reference;
 use crate::tokens::TokenPlace;
@@ -24,6 +24,27 @@ use crate::tokens::TokenPlace;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Options of a child, to which nobody logs in.
+const OF_A_CHILD: [&str; 6] = ["stdio", "env", "env_from", "inherit_env", "cwd", "child"];
+/// Options that give the token which a login is to get.
+const OF_A_TOKEN: [&str; 2] = ["bearer_env", "bearer_command"];
+
+impl Cli {
+    /// The commands and their options. What makes no sense for one is not shown there; who gives it
+    /// all the same is told why.
+    pub(crate) fn tree() -> clap::Command {
+        let hide = |command: clap::Command| {
+            let names = OF_A_CHILD.iter().chain(&OF_A_TOKEN);
+            names.fold(command, |command, name| {
+                command.mut_arg(name, |argument| argument.hide(true))
+            })
+        };
+        let tree = Self::command();
+        tree.mut_subcommand("login", hide)
+            .mut_subcommand("logout", hide)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +83,7 @@ pub(crate) enum Command {
        mcpt tools [OPTIONS] --url URL
        mcpt tools [OPTIONS] --stdio -- COMMAND [ARGS]...")]
 pub(crate) struct ToolsArgs {
-    /// Servers of the file; all that are not disabled when none is named.
+    /// Servers of the file; where none is named, all that are not `disabled`.
     #[arg(value_name = "SERVER", conflicts_with_all = ["url", "stdio"])]
     pub(crate) servers: Vec<String>,
     #[command(flatten)]
@@ -82,13 +103,14 @@ pub(crate) struct CallArgs {
     /// The arguments: a JSON object, `@FILE`, or `-` for standard input.
     #[arg(long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
     pub(crate) args: Option<String>,
-    /// Time for the whole call, discovery and refresh included.
+    /// How long the whole call may take, such as `30s`; finding the server and refreshing a token
+    /// included [default: what the file says, then 30s].
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
-    /// Call so many times, and tell how long it took.
+    /// Call the tool N times, and print how long the calls took instead of what they gave.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub(crate) repeat: Option<u32>,
-    /// Calls at the same time.
+    /// With `--repeat`: how many calls are under way at the same time.
     #[arg(long, value_name = "M", requires = "repeat", default_value_t = 1,
         value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) concurrency: u16,
@@ -103,10 +125,10 @@ pub(crate) struct CallArgs {
        mcpt doctor [OPTIONS] --url URL
        mcpt doctor [OPTIONS] --stdio -- COMMAND [ARGS]...")]
 pub(crate) struct DoctorArgs {
-    /// Servers of the file; all that are not disabled when none is named.
+    /// Servers of the file; where none is named, all that are not `disabled`.
     #[arg(value_name = "SERVER", conflicts_with_all = ["url", "stdio"])]
     pub(crate) servers: Vec<String>,
-    /// Time for each step.
+    /// How long each step may take.
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "10s")]
     pub(crate) timeout: Duration,
     #[command(flatten)]
@@ -119,14 +141,14 @@ pub(crate) struct DoctorArgs {
 #[command(override_usage = "mcpt login [OPTIONS] SERVER
        mcpt login [OPTIONS] --url URL")]
 pub(crate) struct LoginArgs {
-    /// The server.
+    /// The server, by its name in the file.
     #[arg(value_name = "SERVER", required_unless_present_any = ["url", "stdio"],
         conflicts_with_all = ["url", "stdio"])]
     pub(crate) server: Option<String>,
     /// Open no browser here: print the URL, and read the callback URL from standard input.
     #[arg(long)]
     pub(crate) headless: bool,
-    /// Time to come back from the browser.
+    /// How long to wait for the browser to come back.
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "5m")]
     pub(crate) timeout: Duration,
     #[command(flatten)]
@@ -139,7 +161,7 @@ pub(crate) struct LoginArgs {
 #[command(override_usage = "mcpt logout [OPTIONS] SERVER
        mcpt logout [OPTIONS] --url URL")]
 pub(crate) struct LogoutArgs {
-    /// The server.
+    /// The server, by its name in the file.
     #[arg(value_name = "SERVER", required_unless_present_any = ["url", "stdio"],
         conflicts_with_all = ["url", "stdio"])]
     pub(crate) server: Option<String>,
@@ -152,21 +174,21 @@ pub(crate) struct LogoutArgs {
 /// What every command takes.
 #[derive(Args, Debug)]
 pub(crate) struct CommonArgs {
-    /// Files with servers, later ones win [default: ./mcp.json, then mcpt/mcp.json in the
-    /// configuration folder].
+    /// A file with servers; may be given again, and later files win [default: ./mcp.json, then
+    /// $XDG_CONFIG_HOME/mcpt/mcp.json].
     #[arg(long = "config", value_name = "FILE")]
     pub(crate) configs: Vec<PathBuf>,
-    /// On whose behalf [default: local].
+    /// The user whose login is used; logins of different users are kept apart [default: local].
     #[arg(long, value_name = "ID")]
     pub(crate) user: Option<String>,
-    /// The tenant that the user belongs to.
+    /// The tenant that the user belongs to, where several have users of the same name.
     #[arg(long, value_name = "ID")]
     pub(crate) tenant: Option<String>,
-    /// Print one JSON document.
+    /// Print one JSON document for programs, instead of text for people.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where logins are kept [default: what `MCPT_TOKEN_STORE` says, then mcpt in
-    /// the data folder]. Redis needs `MCPT_TOKEN_KEY`, and has its password from
+    /// Where logins are kept [default: what `MCPT_TOKEN_STORE` says, then the folder
+    /// $XDG_DATA_HOME/mcpt]. Redis needs `MCPT_TOKEN_KEY`, and takes its password from
     /// `MCPT_REDIS_PASSWORD`.
     #[arg(
         long,
@@ -182,13 +204,13 @@ pub(crate) struct TargetArgs {
     /// A server behind this URL.
     #[arg(long, conflicts_with = "stdio")]
     pub(crate) url: Option<String>,
-    /// How the URL is spoken to.
+    /// Which transport the server speaks [default: auto].
     #[arg(long, value_enum, requires = "url")]
     pub(crate) transport: Option<TransportArg>,
-    /// A header of every request; `${VAR}` in the value is replaced.
+    /// A header for every request; may be given again. `${VAR}` in the value is replaced.
     #[arg(long = "header", value_name = "K: V", requires = "url")]
     pub(crate) headers: Vec<String>,
-    /// The variable that holds a bearer token.
+    /// The environment variable that holds a bearer token.
     #[arg(
         long,
         value_name = "VAR",
@@ -204,33 +226,36 @@ pub(crate) struct TargetArgs {
         allow_hyphen_values = true
     )]
     pub(crate) bearer_command: Option<String>,
-    /// A child process, given after `--`.
+    /// A program that is run here and spoken to on its standard input and output: the words after
+    /// `--`.
     #[arg(long, requires = "child")]
     pub(crate) stdio: bool,
-    /// A variable for the child; `${VAR}` in the value is replaced.
+    /// An environment variable for the program; may be given again. `${VAR}` in the value is
+    /// replaced.
     #[arg(long = "env", value_name = "K=V", requires = "stdio")]
     pub(crate) env: Vec<String>,
-    /// A variable of this process to pass on.
+    /// An environment variable to pass on to the program; may be given again.
     #[arg(long, value_name = "VAR", requires = "stdio")]
     pub(crate) env_from: Vec<String>,
-    /// Pass on all variables of this process.
+    /// Pass on all environment variables, secrets included [default: HOME, LOGNAME, PATH, SHELL,
+    /// TERM and USER].
     #[arg(long, requires = "stdio")]
     pub(crate) inherit_env: bool,
-    /// Where the child runs.
+    /// The folder that the program runs in.
     #[arg(long, value_name = "DIR", requires = "stdio")]
     pub(crate) cwd: Option<PathBuf>,
-    /// The child's program and arguments.
+    /// The program and its arguments.
     #[arg(last = true, value_name = "COMMAND ARGS", requires = "stdio")]
     pub(crate) child: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum TransportArg {
-    /// Streamable HTTP, and HTTP+SSE where the server turns out to be of that time.
+    /// Streamable HTTP, or HTTP+SSE where the server knows nothing newer.
     Auto,
     /// Streamable HTTP.
     Http,
-    /// HTTP+SSE.
+    /// HTTP+SSE, the transport of 2024.
     Sse,
 }
 
@@ -250,7 +275,6 @@ fn time(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(words: &[&str]) -> Result<Command, clap::Error> {
         let argv = std::iter::once(&"mcpt").chain(words);
@@ -259,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_tree_is_sound() {
-        Cli::command().debug_assert();
+        Cli::tree().debug_assert();
     }
 
     #[test]

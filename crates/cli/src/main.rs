@@ -1,9 +1,9 @@
 //! `mcpt`: list and call the tools of MCP servers from a shell, log in to them, and say why one does
 //! not work.
 //!
-//! One module per command (`tools`, `call` with `repeat`, `doctor`, `login`, `logout`); what they find is printed by `render`.
-//! `servers` says which servers are meant, `connect` loads their tools, `exit` turns kinds of
-//! errors into exit codes.
+//! One module per command (`tools`, `call` with `repeat`, `doctor`, `login`, `logout`); what they
+//! find is printed by `render`. `servers` says which servers are meant, `connect` loads their tools,
+//! `exit` turns kinds of errors into exit codes.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -32,7 +32,7 @@ mod wait;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches as _;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
@@ -42,8 +42,10 @@ use crate::terminal::Look;
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let json = argv::wants_json(&words);
-    let words = argv::command_first(words, &Cli::command());
-    let exit = match Cli::try_parse_from(words) {
+    let tree = Cli::tree();
+    let words = argv::command_first(words, &tree);
+    let parsed = tree.try_get_matches_from(words);
+    let exit = match parsed.and_then(|parsed| Cli::from_arg_matches(&parsed)) {
         Ok(cli) => {
             logging::start();
             match &cli.command {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use clap::CommandFactory as _;
 use clap_mangen::Man;
 use mcp_core::Error;
 
@@ -12,14 +11,14 @@ use crate::{failure, reference, terminal};
 
 pub(crate) fn completions(shell: clap_complete::Shell) -> Exit {
     let mut written = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mcpt", &mut written);
+    clap_complete::generate(shell, &mut Cli::tree(), "mcpt", &mut written);
     print(&written)
 }
 
 /// One page for the command as a whole and one for each of its commands: all on standard output,
 /// or each in a file of the folder.
 pub(crate) fn pages(folder: Option<&Path>) -> Exit {
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = Cli::tree().disable_help_subcommand(true);
     command.build();
     let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
     let commands: Vec<_> = std::iter::once(command.clone())

@@ -10,6 +10,26 @@ struct Section(&'static str, &'static [(&'static str, &'static str)]);
 
 const SECTIONS: &[Section] = &[
     Section(
+        "Examples",
+        &[
+            ("mcpt tools", "what the servers of ./mcp.json offer"),
+            (
+                "mcpt call github search --args '{\"query\":\"rust\"}'",
+                "call a tool of the server `github`",
+            ),
+            (
+                "mcpt tools --url https://mcp.example.com/mcp",
+                "a server that stands in no file",
+            ),
+            (
+                "mcpt tools --stdio -- npx -y server-everything",
+                "one that is a program",
+            ),
+            ("mcpt login github", "log in, where a server wants that"),
+            ("mcpt doctor github", "find out why it does not work"),
+        ],
+    ),
+    Section(
         "Exit status",
         &[
             ("0", "all asked for worked"),
@@ -33,10 +53,13 @@ const SECTIONS: &[Section] = &[
                 "MCPT_TOKEN_STORE",
                 "where logins are kept: `file:DIR`, `keyring`, `memory` or `redis://HOST`",
             ),
-            ("MCPT_TOKEN_KEY", "what logins in Redis are sealed under"),
+            (
+                "MCPT_TOKEN_KEY",
+                "the key that logins in Redis are encrypted with",
+            ),
             (
                 "MCPT_TOKEN_KEY_BEFORE",
-                "what they were sealed under before, for a while",
+                "the key before that, which still opens what it closed",
             ),
             ("MCPT_REDIS_PASSWORD", "the password of that Redis"),
             ("BROWSER", "what `login` opens the page with"),
@@ -55,7 +78,11 @@ const SECTIONS: &[Section] = &[
     Section(
         "Files",
         &[
-            ("./mcp.json", "the servers"),
+            (
+                "./mcp.json",
+                "the servers: `{\"mcpServers\": {\"github\": {\"url\": \"https://…\"}}}`, or `\"command\"` and \
+                 `\"args\"` for a program",
+            ),
             (
                 "$XDG_CONFIG_HOME/mcpt/mcp.json",
                 "the servers, where there is no `./mcp.json`",

@@ -59,7 +59,12 @@ fn select(config: &Config, names: &[String]) -> Vec<Chosen> {
     let enabled = config
         .servers()
         .filter(|(_, entry)| !entry.is_ok_and(|server| server.disabled));
-    enabled.map(|(name, _)| chosen(config, name)).collect()
+    let chosen: Vec<_> = enabled.map(|(name, _)| chosen(config, name)).collect();
+    if chosen.is_empty() && config.names().next().is_some() {
+        let words = "every server of the file is `disabled`; name one to ask it all the same";
+        terminal::complain(Role::Warning, "warning", words);
+    }
+    chosen
 }
 
 /// The same servers, to be examined: what is odd in their entries is told with them.

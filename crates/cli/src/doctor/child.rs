@@ -93,6 +93,11 @@ fn failed(
             );
             ("start", advice)
         }
+        _ if is_missing && stdio.command.contains(' ') => {
+            let advice = "`command` is the program alone, and no shell splits it: move what follows it \
+                          into `args`";
+            ("start", advice.to_owned())
+        }
         _ if is_missing => {
             let advice = format!(
                 "`{}` is not installed, or not on the child's PATH: install it, or write its whole path",

@@ -28,6 +28,8 @@ pub(crate) fn read(diagnosis: &mut Diagnosis, chosen: Chosen) -> Option<ServerCo
             Some(server)
         }
         Err(error) => {
+            // What is odd about the entry may be why: a name that was mistyped.
+            diagnosis.noted = chosen.warnings;
             refuse(diagnosis, &begun, error);
             None
         }
@@ -49,7 +51,11 @@ pub(crate) fn accept(diagnosis: &mut Diagnosis, begun: &Begun) {
 /// The entry, or a value that it refers to, is wrong.
 pub(crate) fn refuse(diagnosis: &mut Diagnosis, begun: &Begun, error: Error) {
     let words = failure::words(&error);
-    let advice = if words.contains("environment variable") && words.contains("is not set") {
+    let is_unset = words.contains("environment variable") && words.contains("is not set");
+    let noted = std::mem::take(&mut diagnosis.noted);
+    let advice = if is_unset && words.contains("field `envFrom`") {
+        "set the variable, or take it out of `envFrom`".to_owned()
+    } else if is_unset {
         "set the variable, or give a default: `${NAME:-default}`".to_owned()
     } else if words.contains("there is no server") {
         "name a server of the file".to_owned()
@@ -57,6 +63,8 @@ pub(crate) fn refuse(diagnosis: &mut Diagnosis, begun: &Begun, error: Error) {
         "leave this header out: the protocol sets it by itself".to_owned()
     } else if words.contains("plain HTTP") {
         "write `https://`; plain HTTP is for servers on this machine".to_owned()
+    } else if let Some(odd) = noted.first() {
+        format!("correct the entry: {odd}; and: {words}")
     } else {
         format!("correct the entry: {words}")
     };

@@ -115,12 +115,22 @@ pub(crate) fn human(diagnoses: &[Diagnosis], look: Look) -> String {
             ]);
         }
         let _written = writeln!(text, "{}", rows.trim_fmt());
-        if let Some(advice) = &diagnosis.advice {
+        let advice = diagnosis.advice.as_deref().unwrap_or_default();
+        let advice = not_said_yet(advice, &diagnosis.steps);
+        if !advice.is_empty() {
             let word = look.paint(role(verdict), "advice");
             let _written = writeln!(text, "{word}: {}", clean_line(advice));
         }
     }
     text
+}
+
+/// Advice stands alone in a document; below a table it need not repeat what a row says.
+fn not_said_yet<'a>(advice: &'a str, steps: &[Step]) -> &'a str {
+    let details = steps.iter().map(|step| step.detail.as_str());
+    let mut said = details.filter(|detail| !detail.is_empty());
+    let rest = said.find_map(|detail| advice.strip_suffix(detail));
+    rest.map_or(advice, |rest| rest.trim_end_matches([' ', ':']))
 }
 
 fn time(step: &Step) -> String {

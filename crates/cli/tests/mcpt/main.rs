@@ -13,6 +13,7 @@ mod consent;
 mod contract;
 mod doctor;
 mod grants;
+mod hints;
 mod identity;
 mod keyring;
 mod lists;
