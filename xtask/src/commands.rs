@@ -23,15 +23,21 @@ const fn step(
     }
 }
 
+const NO_SERVERS: Flag = Flag(
+    "--no-servers",
+    "leave out the tests that need real MCP servers",
+);
+const CHECK_BOUNDS: Flag = Flag(
+    "--check",
+    "fail when a bound is broken; default only shows it",
+);
+
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "test",
         about: "build and run every test, and see that nothing is left running",
         more: "With <args for nextest>, only the tests that they choose: `cargo xtask test -- -p mcp-auth`.",
-        options: &[Flag(
-            "--no-servers",
-            "leave out the tests that need real MCP servers",
-        )],
+        options: &[NO_SERVERS],
         words: Words::AfterDashes("<args for nextest>"),
         run: Run::StepWith(test::run),
     },
@@ -161,12 +167,15 @@ pub(crate) const COMMANDS: &[Command] = &[
         about: "which lines the tests reach, crate by crate",
         more: "Uses cargo-llvm-cov, and installs it where it is missing; Rust's llvm-tools, or `llvm-cov-<n>` and\n\
             `llvm-profdata-<n>` of the same LLVM on the path. Without those it is skipped. It builds all anew\n\
-            below target/llvm-cov-target and runs every test, some ten minutes on two cores. With\n\
+            below target/llvm-cov-target and runs every test: a quarter of an hour or more on two cores. With\n\
             <args for nextest>, only the tests that they choose: `cargo xtask coverage -- -p mcp-auth`.",
-        options: &[Flag(
-            "--html",
-            "each line, in target/coverage/html, for the browser; default only the table",
-        )],
+        options: &[
+            NO_SERVERS,
+            Flag(
+                "--html",
+                "each line, in target/coverage/html, for the browser; default only the table",
+            ),
+        ],
         words: Words::AfterDashes("<args for nextest>"),
         run: Run::StepWith(coverage::run),
     },
@@ -178,10 +187,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             `--build` some minutes. Python and TypeScript are left out where they are not there.\n\
             The bounds are in bench/src/plan.rs.",
         options: &[
-            Flag(
-                "--check",
-                "fail when a bound is broken; default only shows it",
-            ),
+            CHECK_BOUNDS,
             Flag(
                 "--quick",
                 "3 rounds of half the calls, not 11 of all; leaves docs/performance.* as they are",
@@ -218,10 +224,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             for about two minutes after a release build, with `--quick` for one.\n\
             The bounds are in tests/load/src/scale/bounds.rs.",
         options: &[
-            Flag(
-                "--check",
-                "fail when a bound is broken; default only shows it",
-            ),
+            CHECK_BOUNDS,
             Flag(
                 "--quick",
                 "up to 10,000 users, and fewer rounds; leaves docs/scale.md as it is",

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
 use crate::steps::Skipped;
-use crate::{leftovers, servers, tools, workspace};
+use crate::{leftovers, servers, test, tools, workspace};
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let (own, chosen) = match args.iter().position(|arg| *arg == "--") {
@@ -20,11 +20,18 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
         .map(|(variable, program)| shell.push_env(variable, program))
         .collect();
     tools::LLVM_COV.bring(&shell)?;
-    servers::install()?;
+    let filter = if own.contains(&"--no-servers") {
+        test::without_servers()
+    } else {
+        servers::install()?;
+        Vec::new()
+    };
     leftovers::adopt_orphans()?;
+    // What earlier runs counted would be added.
+    cmd!(shell, "cargo llvm-cov clean --profraw-only").run()?;
     cmd!(
         shell,
-        "cargo llvm-cov nextest --workspace --exclude mcp-bench --no-report {chosen...}"
+        "cargo llvm-cov nextest --no-report {filter...} {chosen...}"
     )
     .run()?;
     leftovers::check()?;

@@ -46,14 +46,18 @@ fn run_tests(shell: &Shell, with_servers: bool, chosen: &[&str]) -> Result<()> {
         [] => cmd!(shell, "cargo test --quiet --doc").run(),
         _ => Ok(()),
     };
-    let not_real = format!("not ({REAL})");
-    let filter: &[&str] = if with_servers {
-        &[]
+    let filter = if with_servers {
+        Vec::new()
     } else {
-        &["-E", &not_real]
+        without_servers()
     };
     let tests = cmd!(shell, "cargo nextest run {filter...} {chosen...}").run();
     Ok(tests.and(doctests)?)
+}
+
+/// What tells nextest to leave out the tests that need real servers.
+pub(crate) fn without_servers() -> Vec<String> {
+    vec!["-E".to_owned(), format!("not ({REAL})")]
 }
 
 fn has_nextest(shell: &Shell) -> bool {
