@@ -121,9 +121,12 @@ impl Users {
                 }
                 ServerTools::NeedsAuthorization(_) => {
                     let explained = server == OAUTH && !was_authorized
-                        || self
-                            .judge
-                            .explained(ErrorKind::NeedsAuthorization, server, user, began);
+                        || self.world.faults.explain(
+                            ErrorKind::NeedsAuthorization,
+                            server,
+                            user,
+                            began,
+                        );
                     if !explained {
                         let what = format!("{user} has authorized at {server} and is asked again");
                         self.judge.violation(what);

@@ -135,17 +135,6 @@ impl Judge {
         known
     }
 
-    /// Whether something went wrong since then that leads to such a failure.
-    pub(super) fn explained(
-        &self,
-        kind: ErrorKind,
-        server: &str,
-        user: &str,
-        since: Instant,
-    ) -> bool {
-        self.world.faults.explain(kind, server, user, since)
-    }
-
     /// Whether a server or what it depends on failed of late.
     pub(super) fn recently_bad(&self, server: &str, user: &str, since: Instant) -> bool {
         let since = since.checked_sub(LOAD_SINCE).unwrap_or(since);
@@ -156,7 +145,7 @@ impl Judge {
         ];
         kinds
             .into_iter()
-            .any(|kind| self.explained(kind, server, user, since))
+            .any(|kind| self.world.faults.explain(kind, server, user, since))
     }
 
     pub(super) fn must_be_explained(
@@ -167,7 +156,7 @@ impl Judge {
         user: &str,
         since: Instant,
     ) {
-        if !self.explained(error.kind(), server, user, since) {
+        if !self.world.faults.explain(error.kind(), server, user, since) {
             let kind = error.kind();
             let causes = causes(error);
             let what = format!("{what} for {user} at {server}: {kind} without a cause: {causes}");
