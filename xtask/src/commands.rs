@@ -203,7 +203,8 @@ pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "profile",
         about: "a flamegraph of a cell of the benchmark, or who allocates in it",
-        more: "Uses perf, or valgrind where perf may not sample. What is written goes to target/bench.",
+        more: "A flamegraph where perf may sample; else instructions by function, by valgrind. Written to\n\
+            target/bench, in less than a minute after a release build. Cells are named in bench/src/plan.rs.",
         options: &[
             Flag(
                 "--cell <workload>/<contender>",
@@ -211,7 +212,7 @@ pub(crate) const COMMANDS: &[Command] = &[
             ),
             Flag(
                 "--allocations",
-                "each place that allocates in a call; needs valgrind",
+                "each place that allocates in a call, how often and how many bytes; needs valgrind",
             ),
         ],
         words: Words::None,

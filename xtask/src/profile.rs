@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use mcp_harness::process::{Server, succeeds};
+use serde_json::Value;
 use xshell::{Shell, cmd};
 
 use self::sites::sites;
@@ -19,6 +20,8 @@ const CELL: &str = "calls/mcp-http";
 /// How many calls.
 const SAMPLED: u32 = 60_000;
 const COUNTED: u32 = 1_000;
+/// In a run that shows what the others add to.
+const UNCOUNTED: u32 = 100;
 
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let at = args.iter().position(|arg| *arg == "--cell");
@@ -116,17 +119,16 @@ impl Profiled<'_> {
     /// Each place that allocates once per call or more often.
     fn allocations(&self) -> Result<()> {
         let counts = self.file("dhat.json");
-        let dhat = [
-            "--tool=dhat",
-            "--num-callers=60",
-            &format!("--dhat-out-file={}", counts.display()),
-        ];
-        self.run_below(cmd!(self.shell, "valgrind --quiet {dhat...}"), COUNTED)
-            .context("valgrind counts allocations; it is not there or failed")?;
-        let sites = sites(
-            &serde_json::from_slice(&fs::read(&counts)?)?,
-            f64::from(COUNTED),
-        );
+        let out = format!("--dhat-out-file={}", counts.display());
+        let counted = |calls| -> Result<Value> {
+            let dhat = ["--tool=dhat", "--num-callers=60", &out];
+            self.run_below(cmd!(self.shell, "valgrind --quiet {dhat...}"), calls)
+                .context("valgrind counts allocations; it is not there or failed")?;
+            Ok(serde_json::from_slice(&fs::read(&counts)?)?)
+        };
+        // A run calls before and behind those that it is told to make, too.
+        let (before, with_calls) = (counted(UNCOUNTED)?, counted(UNCOUNTED + COUNTED)?);
+        let sites = sites(&before, &with_calls, f64::from(COUNTED));
         ensure!(!sites.is_empty(), "nothing allocates");
         println!("\n{:>6} {:>8}  where", "times", "bytes");
         let mut all = 0.0;
