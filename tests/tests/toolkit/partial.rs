@@ -1,5 +1,6 @@
 //! What works is there, and what does not is told beside it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_testbed::ClosedPort;
@@ -7,7 +8,7 @@ use mcp_testbed::embedded::EmbeddedServer;
 use mcp_testbed::fault::{FaultServer, Request, Wire};
 use mcp_toolkit::auth::{
     AuthorizationRequired, CredentialError, CredentialProvider, CredentialRequest, Credentials,
-    Headers, MaybeReady,
+    Headers, MaybeReady, SharedProvider,
 };
 use mcp_toolkit::config::Config;
 use mcp_toolkit::core::ErrorKind;
@@ -108,7 +109,11 @@ async fn a4_a_provider_that_panics_takes_no_other_server_with_it() {
     // Without a toolkit, and with a cache that asks first.
     let loading = load_mcp_tools_http(good.url()).credentials(OfAlice);
     let cache = mcp_toolkit::cache::ToolCache::new();
-    let error = loading.principal(bob).cache(&cache).await.unwrap_err();
+    let error = loading.principal(&bob).cache(&cache).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CredentialUnavailable);
+    let provider: SharedProvider = Arc::new(OfAlice);
+    let loading = load_mcp_tools_stdio("no-such-program").env("TOKEN", provider);
+    let error = loading.principal(&bob).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CredentialUnavailable);
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 
-use mcp_core::auth::{Anonymous, ServerId, SharedProvider};
+use mcp_core::auth::{Anonymous, Contained, ServerId, SharedProvider};
 use mcp_core::duplex::InputHandler;
 use mcp_core::wire::{ClientIdentity, RequestMeta};
 use mcp_core::{Error, Limits, ProtocolVersion};
@@ -69,7 +69,8 @@ impl HttpServerBuilder {
         self
     }
 
-    /// Where credentials come from, asked at every request. Default: none are sent.
+    /// Where credentials come from, asked at every request. Default: none are sent. A provider that
+    /// panics fails the request that it was asked for ([`Contained`]).
     pub fn credentials(mut self, provider: SharedProvider) -> Self {
         self.provider = provider;
         self
@@ -173,7 +174,7 @@ impl HttpServerBuilder {
             id,
             finder,
             url,
-            provider: self.provider,
+            provider: Arc::new(Contained::new(self.provider)),
             client,
             choice: self.choice,
             protocol: self.protocol,

@@ -1,16 +1,11 @@
 //! One HTTP request with its credentials, repeated where that is known to be right.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use mcp_core::auth::{
-    Challenge, CredentialError, CredentialRequest, Credentials, Recovery, Rejection,
-};
+use mcp_core::auth::{Challenge, CredentialRequest, Credentials, Recovery, Rejection};
 use mcp_core::{CallContext, Error, Failure, wire};
 
 use super::Inner;
@@ -202,8 +197,7 @@ impl Inner {
     /// Hands on what the server wants in the next proof.
     fn tell_nonce(&self, wanted: CredentialRequest<'_>, response: &HttpResponse) {
         if let Some(nonce) = response.headers().get(&DPOP_NONCE) {
-            // A provider that panics has learned nothing; the answer is good all the same.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.provider.nonce(wanted, nonce)));
+            self.provider.nonce(wanted, nonce);
         }
     }
 
@@ -239,12 +233,11 @@ impl Inner {
         wanted: CredentialRequest<'_>,
         context: &CallContext,
     ) -> Result<Credentials, Error> {
-        let asked = catch_unwind(AssertUnwindSafe(|| self.provider.credentials(wanted)));
-        match asked.map_err(|_| panicked())?.now() {
+        match self.provider.credentials(wanted).now() {
             Ok(ready) => Ok(ready?),
             Err(pending) => {
                 let limit = self.call_limit(context);
-                let waiting = async { Ok(contained(pending).await??) };
+                let waiting = async { Ok(pending.await?) };
                 let during = "waiting for credentials";
                 Box::pin(context.bound(limit, during, waiting)).await
             }
@@ -257,9 +250,7 @@ impl Inner {
         context: &CallContext,
     ) -> Result<Recovery, Error> {
         let limit = self.call_limit(context);
-        let asked = catch_unwind(AssertUnwindSafe(|| self.provider.rejected(rejection)));
-        let asked = asked.map_err(|_| panicked())?;
-        let waiting = async { Ok(contained(asked).await??) };
+        let waiting = async { Ok(self.provider.rejected(rejection).await?) };
         context
             .bound(limit, "waiting for better credentials", waiting)
             .await
@@ -323,25 +314,6 @@ impl Inner {
 async fn discard(response: HttpResponse) {
     let reading = response.beginning(DISCARDED_BYTES);
     let _ = tokio::time::timeout(DISCARDING, reading).await;
-}
-
-/// Waits for other people's code: its panic is an error of this one request.
-async fn contained<T>(future: impl Future<Output = T> + Unpin) -> Result<T, Error> {
-    let mut future = future;
-    std::future::poll_fn(move |context| {
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut future).poll(context)));
-        match polled {
-            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
-            Ok(Poll::Pending) => Poll::Pending,
-            // What it says may hold the token; the panic hook has shown it to whoever owns that.
-            Err(_) => Poll::Ready(Err(panicked())),
-        }
-    })
-    .await
-}
-
-fn panicked() -> Error {
-    CredentialError::unavailable("the credential provider panicked").into()
 }
 
 fn scopes_of(challenges: &[Challenge]) -> Vec<String> {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use mcp_auth::{
-    CredentialRequest, Credentials, Principal, SecretRef, SecretScope, SecretString, ServerId,
-    SharedProvider,
+    Contained, CredentialProvider as _, CredentialRequest, Credentials, Principal, SecretRef,
+    SecretScope, SecretString, ServerId, SharedProvider,
 };
 use mcp_core::Error;
 
@@ -80,6 +80,7 @@ pub(super) async fn ask(
     principal: &Principal,
 ) -> Result<Credentials, Error> {
     let request = CredentialRequest::new(server, principal);
+    let provider = Contained::new(SharedProvider::clone(provider));
     Ok(provider.credentials(request).await?)
 }
 
