@@ -57,6 +57,12 @@ impl ProtocolVersion {
             .find(|version| version.as_str() == text)
     }
 
+    /// The newest version that is known here and that a server listed. For transports.
+    pub fn newest_common(listed: &[String]) -> Option<Self> {
+        let is_listed = |version: &Self| listed.iter().any(|listed| listed == version.as_str());
+        Self::ALL.into_iter().find(is_listed)
+    }
+
     /// The error that there is no version which both sides speak, naming what the server listed. Only
     /// what is written as a version is named: anything else may be what was sent to the server. For
     /// transports.

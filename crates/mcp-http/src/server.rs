@@ -31,7 +31,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mcp_core::auth::{ServerId, SharedProvider};
-use mcp_core::duplex::InputHandler;
+use mcp_core::duplex::{Discovery, InputHandler};
 use mcp_core::wire::ClientIdentity;
 use mcp_core::{
     BoxFuture, CallContext, Error, Limits, ProtocolVersion, ServerOffers, ToolCall, ToolListing,
@@ -58,7 +58,6 @@ use self::session::Session;
 pub(crate) use self::session::SessionKey;
 use self::shares::Shares;
 use self::slots::Slots;
-use self::stateless::Discovery;
 use self::stream::Stream;
 use self::subscription::Subscription;
 use self::take::Take;

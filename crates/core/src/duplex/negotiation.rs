@@ -1,12 +1,12 @@
 //! Which version both sides speak (2026-07-28, basic/versioning and basic/transports/stdio).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::correlator::{Answer, Refusal};
-use super::{Capabilities, Duplex, Outgoing};
+use super::{Capabilities, Discovery, Duplex, Handshake, Outgoing};
 use crate::wire::{ClientIdentity, RequestMeta, RpcError, encode_notification};
 use crate::{CallContext, Error, ErrorKind, ProtocolVersion, ServerInfo};
 
@@ -93,7 +93,7 @@ impl Duplex {
         match timeout(share, &mut discover).await {
             Ok(Ok(Probed::Stateless(found))) => return Ok(found),
             Ok(Ok(Probed::Speaks(speaks))) => {
-                offer = newest_common(&speaks)
+                offer = ProtocolVersion::newest_common(&speaks)
                     .ok_or_else(|| ProtocolVersion::none_in_common(&speaks))?;
             }
             Ok(Ok(Probed::Unknown)) => {}
@@ -120,7 +120,7 @@ impl Duplex {
             Initialized::Done(found) => return Ok(found),
             Initialized::Speaks(speaks) => speaks,
         };
-        match newest_common(&speaks) {
+        match ProtocolVersion::newest_common(&speaks) {
             Some(version) if version.is_stateless() => {
                 let found = if silent {
                     discover.await
@@ -164,33 +164,17 @@ impl Duplex {
     }
 
     fn read_discovery(&self, result: &RawValue) -> Probed {
-        #[derive(Deserialize)]
-        struct Discovery {
-            #[serde(rename = "supportedVersions")]
-            supported: Vec<String>,
-            #[serde(default)]
-            capabilities: Capabilities,
-            #[serde(default)]
-            instructions: Option<String>,
-            #[serde(default, rename = "_meta")]
-            meta: Option<Meta>,
-        }
-        #[derive(Deserialize)]
-        struct Meta {
-            #[serde(default, rename = "io.modelcontextprotocol/serverInfo")]
-            server: Option<Implementation>,
-        }
-        let Ok(said) = serde_json::from_str::<Discovery>(result.get()) else {
+        let version = ProtocolVersion::LATEST;
+        let read = Discovery::read(result, version, self.channel.transport());
+        let Ok(said) = read else {
             return Probed::Unknown;
         };
-        let version = ProtocolVersion::LATEST;
         if !said.supported.iter().any(|known| known == version.as_str()) {
             return Probed::Speaks(said.supported);
         }
-        let server = said.meta.and_then(|meta| meta.server).unwrap_or_default();
         Probed::Stateless(Negotiated {
             version,
-            info: self.server_info(version, server, said.instructions),
+            info: said.info,
             capabilities: said.capabilities,
         })
     }
@@ -225,78 +209,25 @@ impl Duplex {
             }
             Answer::Lost(error) => return Err(error),
         };
-        let found = self.read_initialized(&result)?;
+        let said = Handshake::read(&result, self.channel.transport())?;
         let about = Outgoing::new("notifications/initialized", context);
         let message = encode_notification(about.method, &NoParams {})?;
         self.channel.send(message, about).await?;
-        Ok(Initialized::Done(found))
-    }
-
-    fn read_initialized(&self, result: &RawValue) -> Result<Negotiated, Error> {
-        #[derive(Deserialize)]
-        struct Said {
-            #[serde(rename = "protocolVersion")]
-            version: String,
-            #[serde(default)]
-            capabilities: Capabilities,
-            #[serde(default, rename = "serverInfo")]
-            server: Option<Implementation>,
-            #[serde(default)]
-            instructions: Option<String>,
-        }
-        let said: Said = serde_json::from_str(result.get())
-            .map_err(|error| Error::protocol_because("the handshake is malformed", error))?;
-        // A stateless version has no handshake; some servers name it in one all the same.
-        let version = ProtocolVersion::parse(&said.version)
-            .filter(|version| !version.is_stateless())
-            .ok_or_else(|| ProtocolVersion::none_in_common(std::slice::from_ref(&said.version)))?;
-        Ok(Negotiated {
-            version,
-            info: self.server_info(version, said.server.unwrap_or_default(), said.instructions),
+        Ok(Initialized::Done(Negotiated {
+            version: said.version,
+            info: said.info,
             capabilities: said.capabilities,
-        })
-    }
-
-    fn server_info(
-        &self,
-        version: ProtocolVersion,
-        server: Implementation,
-        instructions: Option<String>,
-    ) -> ServerInfo {
-        ServerInfo {
-            name: server.name,
-            version: server.version,
-            title: server.title,
-            instructions,
-            protocol: Some(version),
-            transport: Some(self.channel.transport()),
-        }
+        }))
     }
 }
 
 #[derive(Serialize)]
 struct NoParams {}
 
-#[derive(Default, Deserialize)]
-struct Implementation {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    title: Option<String>,
-}
-
 impl Refusal {
     fn is_modern(&self) -> bool {
         [RpcError::HEADER_MISMATCH, RpcError::MISSING_CAPABILITY].contains(&self.code)
     }
-}
-
-fn newest_common(speaks: &[String]) -> Option<ProtocolVersion> {
-    ProtocolVersion::ALL
-        .into_iter()
-        .find(|version| speaks.iter().any(|spoken| spoken == version.as_str()))
 }
 
 fn other_version(wanted: ProtocolVersion, offered: ProtocolVersion) -> Error {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use mcp_core::auth::time::Instant;
+use mcp_core::duplex::Discovery;
 use mcp_core::wire::RpcError;
 use mcp_core::{CallContext, Error, ErrorKind, ProtocolVersion};
 
 use super::fault::Fault;
-use super::stateless::Discovery;
 use super::{Inner, TransportChoice};
 use crate::client::HttpUrl;
 
@@ -136,7 +136,8 @@ impl Inner {
         if self.protocol.is_none() {
             match self.probe(context).await? {
                 Probed::Stateless(discovery) => {
-                    return Ok((Era::Stateless(ProtocolVersion::LATEST), Some(discovery)));
+                    let era = Era::Stateless(ProtocolVersion::LATEST);
+                    return Ok((era, Some(*discovery)));
                 }
                 Probed::Offers(version) => (offer, no_endpoint) = (version, false),
                 Probed::Unknown { no_endpoint: none } => no_endpoint = none,
@@ -147,7 +148,7 @@ impl Inner {
         };
         if let Fault::Refused(refusal) = &fault
             && let Some(supported) = &refusal.supported
-            && newest_common(supported) == Some(ProtocolVersion::LATEST)
+            && ProtocolVersion::newest_common(supported) == Some(ProtocolVersion::LATEST)
         {
             // It was silent, and modern all the same.
             return Ok((Era::Stateless(ProtocolVersion::LATEST), None));
@@ -172,7 +173,7 @@ impl Inner {
             let probing = self.discover(latest, context, Some(share));
             let (supported, error) = match probing.await {
                 Ok(discovery) if discovery.supported.iter().any(|v| v == latest.as_str()) => {
-                    return Ok(Probed::Stateless(discovery));
+                    return Ok(Probed::Stateless(Box::new(discovery)));
                 }
                 Ok(discovery) => (discovery.supported, None),
                 Err(Fault::Refused(refusal)) if refusal.code == RpcError::UNSUPPORTED_VERSION => {
@@ -195,7 +196,7 @@ impl Inner {
                 Some(error) => return Err(error),
                 None => {}
             }
-            match newest_common(&supported) {
+            match ProtocolVersion::newest_common(&supported) {
                 // It refused the very version that it lists: maybe not twice.
                 Some(version) if version == latest && again => again = false,
                 Some(version) if !version.is_stateless() => return Ok(Probed::Offers(version)),
@@ -221,7 +222,7 @@ impl Inner {
 /// What the probe found.
 enum Probed {
     /// A server of 2026-07-28.
-    Stateless(Discovery),
+    Stateless(Box<Discovery>),
     /// A server that lists the versions it speaks; this is the newest of ours.
     Offers(ProtocolVersion),
     /// Anything else.
@@ -229,10 +230,4 @@ enum Probed {
         /// Whether the answer was one that an HTTP+SSE server may give.
         no_endpoint: bool,
     },
-}
-
-fn newest_common(supported: &[String]) -> Option<ProtocolVersion> {
-    ProtocolVersion::ALL
-        .into_iter()
-        .find(|version| supported.iter().any(|listed| listed == version.as_str()))
 }

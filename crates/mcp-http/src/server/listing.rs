@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use mcp_core::auth::time::Instant;
+use mcp_core::duplex::Discovery;
 use mcp_core::wire::{RpcError, ToolCollector};
-use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolListing};
+use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolListing, Transport};
 
 use super::Inner;
 use super::era::Era;
 use super::fault::Fault;
 use super::rpc::Rpc;
-use super::stateless::{Discovery, Implementation};
 use super::take::Pages;
 
 impl Inner {
@@ -57,17 +57,21 @@ impl Inner {
             tokio::join!(discovered, self.pages(era, ServerInfo::default(), context));
         // Who cannot be asked who it is can still be asked for its tools.
         let discovery = discovery.ok();
-        if let Some(discovery) = discovery.iter().find(|known| known.shared_until.is_some()) {
+        if let Some(discovery) = discovery.iter().find(|known| known.public_until.is_some()) {
             self.shared_discovery
                 .store(Some(Arc::new(discovery.clone())));
         }
-        let tells_changes = discovery.as_ref().is_some_and(|known| known.tells_changes);
+        let tells_changes = discovery
+            .as_ref()
+            .is_some_and(|known| known.capabilities.tells_tool_changes());
         if tells_changes && pages.is_ok() {
             self.subscribe(version, context).await;
         }
-        let nothing_offered = discovery.as_ref().is_some_and(|known| !known.has_tools);
+        let nothing_offered = discovery
+            .as_ref()
+            .is_some_and(|known| !known.capabilities.has_tools());
         let info = discovery.map(|discovery| discovery.info);
-        let info = info.unwrap_or_else(|| Implementation::default().info(version, None));
+        let info = info.unwrap_or_else(|| unnamed(version));
         match pages {
             Ok(mut listing) => {
                 listing.server = info;
@@ -148,8 +152,16 @@ impl Inner {
         let shared = self.shared_discovery.load();
         let fresh = |known: &&Discovery| {
             let now = Instant::now();
-            known.shared_until.is_some_and(|until| now < until)
+            known.public_until.is_some_and(|until| now < until)
         };
         shared.as_deref().filter(fresh).cloned()
     }
+}
+
+/// A server of which no more is known than how it is spoken with.
+fn unnamed(version: ProtocolVersion) -> ServerInfo {
+    let mut info = ServerInfo::default();
+    info.protocol = Some(version);
+    info.transport = Some(Transport::StreamableHttp);
+    info
 }

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method, header};
-use mcp_core::auth::time::Instant;
-use mcp_core::duplex::{Capabilities, Input};
+use mcp_core::duplex::{Discovery, Input};
 use mcp_core::wire::{RequestMeta, RpcError, ToolCollector};
 use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolDefinition, Transport};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Inner;
@@ -22,18 +20,6 @@ use super::telemetry;
 
 /// How long a server that only asks to be asked again is left alone, times the round.
 const SHED_LOAD: Duration = Duration::from_millis(50);
-
-/// What `server/discover` said.
-#[derive(Clone, Debug)]
-pub(crate) struct Discovery {
-    pub(crate) supported: Vec<String>,
-    pub(crate) info: ServerInfo,
-    pub(crate) has_tools: bool,
-    /// Whether it tells of changed tools who asks for that.
-    pub(crate) tells_changes: bool,
-    /// Until when everybody may be told the same; `None` when it is for who asked.
-    pub(crate) shared_until: Option<Instant>,
-}
 
 impl Inner {
     /// Asks and gives what the result says, through as many rounds of input as it takes.
@@ -185,7 +171,8 @@ impl Inner {
         let nothing = serde_json::Map::new();
         let rpc = Rpc::object("server/discover", &nothing);
         let input = Input::default();
-        let mut read = |result: &RawValue| read_discovery(result, version);
+        let transport = Transport::StreamableHttp;
+        let mut read = |result: &RawValue| Discovery::read(result, version, transport);
         match self
             .stateless_once(version, &rpc, &input, context, silence, &mut read)
             .await?
@@ -223,66 +210,4 @@ pub(super) fn stateless_headers(
         map.insert(name, headers::text(&value)?);
     }
     Ok(())
-}
-
-fn read_discovery(result: &RawValue, version: ProtocolVersion) -> Result<Discovery, Error> {
-    #[derive(Deserialize)]
-    struct Said {
-        #[serde(rename = "supportedVersions")]
-        supported: Vec<String>,
-        #[serde(default)]
-        capabilities: Capabilities,
-        #[serde(default)]
-        instructions: Option<String>,
-        #[serde(default, rename = "ttlMs")]
-        ttl_ms: Option<u64>,
-        #[serde(default, rename = "cacheScope")]
-        cache_scope: Option<String>,
-        #[serde(default, rename = "_meta")]
-        meta: Option<Meta>,
-    }
-    #[derive(Deserialize)]
-    struct Meta {
-        #[serde(default, rename = "io.modelcontextprotocol/serverInfo")]
-        server: Option<Implementation>,
-    }
-    let said: Said = serde_json::from_str(result.get())
-        .map_err(|error| Error::protocol_because("the discovery is malformed", error))?;
-    let server = said.meta.and_then(|meta| meta.server).unwrap_or_default();
-    let lifetime = Duration::from_millis(said.ttl_ms.unwrap_or_default().min(MAX_SHARED_MS));
-    let shared = said.cache_scope.as_deref() == Some("public") && !lifetime.is_zero();
-    Ok(Discovery {
-        supported: said.supported,
-        info: server.info(version, said.instructions),
-        has_tools: said.capabilities.has_tools(),
-        tells_changes: said.capabilities.tells_tool_changes(),
-        shared_until: shared.then(|| Instant::now() + lifetime),
-    })
-}
-
-/// A server's word on itself is taken for an hour at most.
-const MAX_SHARED_MS: u64 = 60 * 60 * 1000;
-
-/// `Implementation`, as servers write it.
-#[derive(Default, Deserialize)]
-pub(crate) struct Implementation {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    title: Option<String>,
-}
-
-impl Implementation {
-    pub(crate) fn info(self, version: ProtocolVersion, instructions: Option<String>) -> ServerInfo {
-        let mut info = ServerInfo::default();
-        info.name = self.name;
-        info.version = self.version;
-        info.title = self.title;
-        info.instructions = instructions;
-        info.protocol = Some(version);
-        info.transport = Some(Transport::StreamableHttp);
-        info
-    }
 }

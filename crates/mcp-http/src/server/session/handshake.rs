@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
-use mcp_core::duplex::{Capabilities, Input};
+use mcp_core::duplex::{Handshake, Input};
 use mcp_core::wire::RequestMeta;
-use mcp_core::{CallContext, Error, Failure, ProtocolVersion, ServerInfo};
-use serde::Deserialize;
+use mcp_core::{CallContext, Error, Failure, ProtocolVersion, Transport};
 use serde_json::value::RawValue;
 use serde_json::{Map, json};
 use tokio::sync::oneshot;
@@ -21,7 +20,6 @@ use super::super::fault::Fault;
 use super::super::headers;
 use super::super::listen::listen;
 use super::super::rpc::Rpc;
-use super::super::stateless::Implementation;
 use super::{Session, SessionKey, message_headers};
 
 /// How long a session waits for its listening stream; some servers say nothing until they have
@@ -93,7 +91,7 @@ impl Inner {
             session: None,
         };
         let wanted = self.protocol;
-        let mut read = |result: &RawValue| read_handshake(result, wanted);
+        let mut read = |result: &RawValue| agreed(result, wanted);
         let Reply::Done(agreed) = self.answer(reading, answered, &mut read).await? else {
             return Err(Error::protocol("the handshake asks for input").into());
         };
@@ -141,42 +139,14 @@ fn session_id(value: &HeaderValue) -> Result<HeaderValue, Error> {
     Ok(id)
 }
 
-/// What the handshake came to.
-struct Agreed {
-    version: ProtocolVersion,
-    info: ServerInfo,
-    capabilities: Capabilities,
-}
-
-fn read_handshake(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<Agreed, Error> {
-    #[derive(Deserialize)]
-    struct Said {
-        #[serde(rename = "protocolVersion")]
-        version: String,
-        #[serde(default)]
-        capabilities: Capabilities,
-        #[serde(default, rename = "serverInfo")]
-        server: Option<Implementation>,
-        #[serde(default)]
-        instructions: Option<String>,
-    }
-    let said: Said = serde_json::from_str(result.get())
-        .map_err(|error| Error::protocol_because("the handshake is malformed", error))?;
-    // A stateless version has no handshake; some servers name it in one all the same.
-    let version = ProtocolVersion::parse(&said.version)
-        .filter(|version| !version.is_stateless())
-        .ok_or_else(|| ProtocolVersion::none_in_common(std::slice::from_ref(&said.version)))?;
+/// What the server agreed to, if it is what was wanted.
+fn agreed(result: &RawValue, wanted: Option<ProtocolVersion>) -> Result<Handshake, Error> {
+    let agreed = Handshake::read(result, Transport::StreamableHttp)?;
+    let version = agreed.version;
     if let Some(wanted) = wanted.filter(|wanted| *wanted != version) {
         return Err(Error::protocol(format!(
             "the server speaks {version} and not {wanted}"
         )));
     }
-    Ok(Agreed {
-        version,
-        info: said
-            .server
-            .unwrap_or_default()
-            .info(version, said.instructions),
-        capabilities: said.capabilities,
-    })
+    Ok(agreed)
 }
