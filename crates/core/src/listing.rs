@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rmcp::model::Icon;
+
 use crate::{ProtocolVersion, ToolDefinition};
 
 /// The tools of a server, as one principal sees them, in the server's order.
@@ -77,12 +79,28 @@ pub struct ServerInfo {
     pub version: String,
     /// Its name for people.
     pub title: Option<String>,
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// Where there is more about it, as it says. Whoever shows it as a link checks where it leads.
+    pub website_url: Option<String>,
+    /// Its icons, as it wrote them.
+    pub(crate) icons: Option<Box<str>>,
     /// How it wants to be used, for the model.
     pub instructions: Option<String>,
     /// The protocol version that is spoken with it.
     pub protocol: Option<ProtocolVersion>,
     /// What carries the messages.
     pub transport: Option<Transport>,
+}
+
+impl ServerInfo {
+    /// Its icons; none where it gave none or nonsense. An address is the server's word: fetched
+    /// without care, it leads where the server wants.
+    pub fn icons(&self) -> Vec<Icon> {
+        let icons = self.icons.as_deref();
+        let icons = icons.and_then(|icons| serde_json::from_str(icons).ok());
+        icons.unwrap_or_default()
+    }
 }
 
 /// What carries the messages.

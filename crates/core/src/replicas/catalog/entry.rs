@@ -46,6 +46,9 @@ struct Info {
     name: String,
     version: String,
     title: Option<String>,
+    description: Option<String>,
+    website_url: Option<String>,
+    icons: Option<String>,
     instructions: Option<String>,
     protocol: Option<String>,
 }
@@ -97,6 +100,9 @@ impl CatalogEntry {
                 name: info.name.clone(),
                 version: info.version.clone(),
                 title: info.title.clone(),
+                description: info.description.clone(),
+                website_url: info.website_url.clone(),
+                icons: info.icons.as_deref().map(str::to_owned),
                 instructions: info.instructions.clone(),
                 protocol: info.protocol.map(|version| version.as_str().to_owned()),
             },
@@ -139,6 +145,9 @@ impl CatalogEntry {
         info.name = written.info.name;
         info.version = written.info.version;
         info.title = written.info.title;
+        info.description = written.info.description;
+        info.website_url = written.info.website_url;
+        info.icons = written.info.icons.map(Into::into);
         info.instructions = written.info.instructions;
         info.transport = Some(server.transport());
         info.protocol = written
@@ -230,6 +239,10 @@ mod tests {
         let raw = "{\"name\":\"t\\u0021\",  \"x-own\": [1.0e0],\n\"inputSchema\":{}}";
         let mut listing = ToolListing::new(ServerInfo::default());
         listing.server.name = "n".to_owned();
+        listing.server.title = Some("t".to_owned());
+        listing.server.description = Some("d".to_owned());
+        listing.server.website_url = Some("https://s.test".to_owned());
+        listing.server.icons = Some("[{\"src\":\"https://s.test/i.png\"}]".into());
         listing.server.instructions = Some("i".to_owned());
         listing.server.protocol = Some(ProtocolVersion::V2026_07_28);
         listing.server.transport = Some(Transport::StreamableHttp);
