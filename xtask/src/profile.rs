@@ -17,8 +17,18 @@ use crate::{bench, workspace};
 /// What is profiled unless told otherwise: workload and contender.
 const CELL: &str = "calls/mcp-http";
 
-/// How many calls.
-const SAMPLED: u32 = 60_000;
+/// How many calls of a workload are sampled: for some seconds, each of which writes 80 MB of stacks.
+fn sampled(workload: &str) -> u32 {
+    match workload {
+        "hot" => 20_000_000,
+        "list" => 5_000,
+        // Tenants, who all stay.
+        "memory" => 2_000,
+        _ => 60_000,
+    }
+}
+
+/// How many calls are counted.
 const COUNTED: u32 = 1_000;
 /// In a run that shows what the others add to.
 const UNCOUNTED: u32 = 100;
@@ -82,7 +92,8 @@ impl Profiled<'_> {
             "2500",
         ];
         let record = cmd!(self.shell, "perf record --quiet -o {data} {stacks...}");
-        self.run_below(record, SAMPLED)?;
+        let [_, workload, ..] = self.cell;
+        self.run_below(record, sampled(workload))?;
         let Self {
             shell,
             program,
