@@ -117,6 +117,29 @@ async fn somebody_elses_cancellation_is_not_mine() {
     assert_eq!(fine.unwrap().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_stopped_for_somebody_else_is_asked_for_again() {
+    let server = Arc::new(lister().holding_lists_after(0));
+    let cache = ToolCache::new();
+    let (made, credentials) = (builder(&server, "alice"), token("alice"));
+    let (stopped, patient) = (
+        CallContext::new(who("alice")).with_cancellation(cancelled_soon()),
+        CallContext::new(who("alice")),
+    );
+    // Here the lists end with their callers' tokens, and the waits do not.
+    let ((stopped, _), (fine, _), ()) = tokio::join!(
+        cache.get_or_load_until(&made, &credentials, || server.list_tools(&stopped)),
+        cache.get_or_load_until(&made, &credentials, || server.list_tools(&patient)),
+        async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            server.let_through(1);
+        }
+    );
+    assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(fine.unwrap().len(), 1);
+    assert_eq!(server.lists(), 2);
+}
+
 fn cancelled_soon() -> tokio_util::sync::CancellationToken {
     let token = tokio_util::sync::CancellationToken::new();
     let later = token.clone();
