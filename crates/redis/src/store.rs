@@ -18,7 +18,7 @@ use redis::Value;
 
 use self::lease::Leases;
 use self::scripts::{SCRIPTS, hex};
-use self::value::{HEAD, Sealing};
+use self::value::{HEAD, Lives, Sealing};
 use self::waiting::Waiting;
 use crate::connection::Repeat;
 use crate::{Redis, RedisError};
@@ -27,16 +27,26 @@ use crate::{Redis, RedisError};
 const REFRESH_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long a token without a refresh token is kept after its end.
 const GRACE: Duration = Duration::from_secs(60);
+/// How long what has no end of its own is kept after its last use.
+const IDLE_LIFE: Duration = Duration::from_secs(180 * 24 * 3600);
 /// Nothing is kept longer: it keeps points in time from overflowing.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// Keeps tokens in Redis or Valkey, sealed, for any number of replicas: one of them refreshes at a
 /// time, and the others hear of the new token.
 ///
-/// Each token is one key that ends with its refresh token: when that is known, or else 90 days after
-/// the last refresh; one without a refresh token ends a minute after the token. What is kept without
-/// an end (accounts and registrations of `mcp-oauth`) stays until it is deleted. Redis must not
-/// evict keys (`maxmemory-policy noeviction`): an evicted token is a user who has to log in again.
+/// Every key ends by itself, so that users who never come back do not fill Redis:
+///
+/// | key | one for each | ends | set by |
+/// |---|---|---|---|
+/// | a token with a refresh token | user and server | with the refresh token, or 90 days after the last refresh where its end is not known | [`refresh_life`](Self::refresh_life) |
+/// | a token without one | user and server | a minute after the token | [`grace`](Self::grace) |
+/// | what has no end: of `mcp-oauth` the account of a login, the client's registration and the issuer that a client belongs to; tokens that never end | user and server; authorization server; client | 180 days after its last use | [`idle_life`](Self::idle_life) |
+/// | that something was deleted, in 32 bytes | | when what was deleted would have ended | |
+/// | a lease | token that is being refreshed | soon after | [`lease_time`](Self::lease_time) |
+///
+/// Redis must not evict keys (`maxmemory-policy noeviction`): an evicted token is a user who has to
+/// log in again.
 ///
 /// A key that is lost in a crash of Redis is restored by any replica that holds the token. While
 /// Redis is away, tokens that are held stay in use; see
@@ -62,8 +72,7 @@ pub struct RedisTokenStore {
     sealing: Sealing,
     leases: Leases,
     waiting: Arc<Waiting>,
-    refresh_life: Duration,
-    grace: Duration,
+    lives: Lives,
     clock: SharedClock,
 }
 
@@ -85,8 +94,11 @@ impl RedisTokenStore {
             waiting: Arc::new(Waiting::new(redis.clone())),
             redis,
             sealing,
-            refresh_life: REFRESH_LIFE,
-            grace: GRACE,
+            lives: Lives {
+                refresh: REFRESH_LIFE,
+                grace: GRACE,
+                idle: IDLE_LIFE,
+            },
             clock: Arc::new(SystemClock),
         }
     }
@@ -94,13 +106,23 @@ impl RedisTokenStore {
     /// How long a token is kept whose refresh token's end is not known, counted from each refresh
     /// (default 90 days).
     pub fn refresh_life(mut self, life: Duration) -> Self {
-        self.refresh_life = life.min(LONGEST);
+        self.lives.refresh = life.min(LONGEST);
         self
     }
 
     /// How long a token is kept after its end (default a minute), for clocks that differ.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace.min(LONGEST);
+        self.lives.grace = grace.min(LONGEST);
+        self
+    }
+
+    /// How long what has no end of its own is kept after it was last read or written (default 180
+    /// days): accounts and registrations of `mcp-oauth`, and tokens that never end. An account is used
+    /// at each refresh of its token. Not shorter than refresh tokens live unused: a user whose account
+    /// has ended logs in again. A registration that has ended is made anew at the next login, and
+    /// logins that were had with it stay.
+    pub fn idle_life(mut self, life: Duration) -> Self {
+        self.lives.idle = life.min(LONGEST);
         self
     }
 
@@ -131,13 +153,27 @@ impl RedisTokenStore {
         let Some(found) = found.filter(|found| found.len() > HEAD) else {
             return Ok(None);
         };
-        self.sealing.open(&names.token, &found).map(Some)
+        let stored = self.sealing.open(&names.token, &found)?;
+        if let Some(life) = self.lives.after_use(&stored.token) {
+            self.keep_on(&names, life).await;
+        }
+        Ok(Some(stored))
+    }
+
+    /// Lets what was used live on. That it was read counts, whatever becomes of this.
+    async fn keep_on(&self, names: &Names, life: u128) {
+        let mut keep = redis::cmd("PEXPIRE");
+        keep.arg(&names.token).arg(life.to_string());
+        let kept: Result<u8, _> = self.redis.run(&keep, Repeat::Once).await;
+        if let Err(error) = kept {
+            tracing::debug!(%error, "the life of a stored record is not prolonged");
+        }
     }
 
     async fn write(&self, key: &TokenKey, save: Save<'_>) -> Result<Saved, StoreError> {
         let names = Names::new(&self.redis, key);
         let body = self.sealing.seal(&names.token, &save)?;
-        let life = value::life(&save, self.clock.wall(), self.refresh_life, self.grace);
+        let life = self.lives.of(&save, self.clock.wall());
         let condition = match save.expected {
             Expected::Anything => "any".to_owned(),
             Expected::Nothing => "none".to_owned(),
@@ -183,7 +219,7 @@ impl RedisTokenStore {
 
     async fn remove(&self, key: &TokenKey) -> Result<bool, StoreError> {
         let names = Names::new(&self.redis, key);
-        let mark = self.refresh_life.as_millis().max(1).to_string();
+        let mark = self.lives.refresh.as_millis().max(1).to_string();
         let deleted: u8 = self
             .redis
             .call(

@@ -27,8 +27,8 @@ pub(super) fn hex(number: u64) -> String {
     format!("{number:016x}")
 }
 
-/// Keys: token, lease. Arguments: condition, fence, id of the writing, body, life in milliseconds or
-/// 0, channel, message. Answers the new revision, `conflict` or `lost`.
+/// Keys: token, lease. Arguments: condition, fence, id of the writing, body, life in milliseconds,
+/// channel, message. Answers the new revision, `conflict` or `lost`.
 const SAVE: &str = r"
 local head = redis.call('GETRANGE', KEYS[1], 0, 31)
 local revision = string.sub(head, 1, 16)
@@ -54,11 +54,7 @@ if revision ~= '' then
 end
 revision = string.format('%016x', number)
 local value = revision .. ARGV[3] .. ARGV[4]
-if ARGV[5] == '0' then
-  redis.call('SET', KEYS[1], value)
-else
-  redis.call('SET', KEYS[1], value, 'PX', ARGV[5])
-end
+redis.call('SET', KEYS[1], value, 'PX', ARGV[5])
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return revision
 ";

@@ -136,23 +136,39 @@ pub(super) fn revision(head: &[u8]) -> Result<Revision, StoreError> {
         .ok_or_else(corrupt)
 }
 
-/// How long Redis keeps it, in milliseconds; 0 without an end.
-pub(super) fn life(
-    save: &Save<'_>,
-    now: SystemTime,
-    refresh_life: Duration,
-    grace: Duration,
-) -> u128 {
-    let token = save.token;
-    let until = |end: SystemTime| end.duration_since(now).unwrap_or_default() + grace;
-    let life = match (token.refresh_token(), token.refresh_end()) {
-        (Some(_), Some(end)) => until(end),
-        (Some(_), None) => refresh_life,
-        (None, _) => match end(token.expiry(), save.obtained_at) {
-            Some(end) => until(end),
-            None => return 0,
-        },
-    };
+/// How long what is stored stays there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lives {
+    /// A token whose refresh token's end is not known, after its last refresh.
+    pub(super) refresh: Duration,
+    /// A token without a refresh token, after its end.
+    pub(super) grace: Duration,
+    /// What has no end of its own, after its last use.
+    pub(super) idle: Duration,
+}
+
+impl Lives {
+    /// How long Redis keeps it, in milliseconds.
+    pub(super) fn of(&self, save: &Save<'_>, now: SystemTime) -> u128 {
+        let token = save.token;
+        let until = |end: SystemTime| end.duration_since(now).unwrap_or_default() + self.grace;
+        let life = match (token.refresh_token(), token.refresh_end()) {
+            (Some(_), Some(end)) => until(end),
+            (Some(_), None) => self.refresh,
+            (None, _) => end(token.expiry(), save.obtained_at).map_or(self.idle, until),
+        };
+        millis_of(life)
+    }
+
+    /// How long it is kept from this use on, in milliseconds, if that is what decides.
+    pub(super) fn after_use(&self, token: &Token) -> Option<u128> {
+        let is_endless = token.refresh_token().is_none() && token.expiry() == Expiry::Never;
+        is_endless.then(|| millis_of(self.idle))
+    }
+}
+
+/// As Redis takes it: longer than nothing, and not so long that points in time overflow.
+fn millis_of(life: Duration) -> u128 {
     life.min(super::LONGEST).as_millis().max(1)
 }
 

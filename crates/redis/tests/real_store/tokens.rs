@@ -54,7 +54,8 @@ async fn a_token_ends_with_its_refresh_token() {
     let server = RedisServer::start();
     let store = store(&server)
         .refresh_life(1000 * SECOND)
-        .grace(10 * SECOND);
+        .grace(10 * SECOND)
+        .idle_life(3000 * SECOND);
     let token = |expiry| Token::new("test-access").with_expiry(expiry);
     let end = Expiry::At(now() + 100 * SECOND);
     for (token, life) in [
@@ -73,7 +74,7 @@ async fn a_token_ends_with_its_refresh_token() {
         (token(Expiry::In(50 * SECOND)), 60),
         (token(Expiry::Unknown), 10),
         (token(Expiry::At(now() - 500 * SECOND)), 10),
-        (token(Expiry::Never), -1),
+        (token(Expiry::Never), 3000),
     ] {
         store
             .save(&key("alice"), Save::new(&token, now()))
