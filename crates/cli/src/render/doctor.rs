@@ -130,7 +130,8 @@ fn not_said_yet<'a>(advice: &'a str, steps: &[Step]) -> &'a str {
     let details = steps.iter().map(|step| step.detail.as_str());
     let mut said = details.filter(|detail| !detail.is_empty());
     let rest = said.find_map(|detail| advice.strip_suffix(detail));
-    rest.map_or(advice, |rest| rest.trim_end_matches([' ', ':']))
+    let rest = rest.map(|rest| rest.trim_end_matches([' ', ':']));
+    rest.map_or(advice, |rest| rest.trim_end_matches("; and"))
 }
 
 fn time(step: &Step) -> String {

@@ -36,7 +36,8 @@ async fn a_variable_that_is_to_be_passed_on_has_no_default() {
 
 #[tokio::test]
 async fn a_name_that_was_mistyped_is_told_where_the_entry_fails() {
-    let (ran, _) = doctor(json!({ "command": 5, "arsg": [] })).await;
+    let (ran, shown) = doctor(json!({ "command": 5, "arsg": [] })).await;
+    assert!(shown.ends_with("did you mean `args`?\n"), "{shown}");
     let told = advice(&ran);
     assert!(told.contains("did you mean `args`?"), "{told}");
     assert!(told.contains("must be a string"), "{told}");
