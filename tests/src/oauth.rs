@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::fault::{FaultServer, Request};
 
@@ -51,6 +52,8 @@ struct State {
     used: BTreeSet<String>,
     reused: usize,
     token_delay: Duration,
+    /// Paths whose requests wait.
+    held: watch::Sender<BTreeSet<String>>,
     lives: lives::Lives,
     proofs: dpop::Proofs,
     clients: BTreeSet<String>,
@@ -223,6 +226,32 @@ impl AuthServer {
     /// Keeps back the answers of the token endpoint for so long, after the deed is done.
     pub fn delay_tokens(&self, time: Duration) {
         self.state().token_delay = time;
+    }
+
+    /// Lets requests to a path wait, before anything is done, until they are [let go](Self::let_go).
+    pub fn hold(&self, path: &str) {
+        let held = &self.state().held;
+        held.send_if_modified(|held| held.insert(path.to_owned()));
+    }
+
+    /// Answers the requests to a path that were held, and all that come.
+    pub fn let_go(&self, path: &str) {
+        let held = &self.state().held;
+        held.send_if_modified(|held| held.remove(path));
+    }
+
+    /// Waits until a path has got so many requests.
+    ///
+    /// # Panics
+    /// When they do not come in ten seconds.
+    pub async fn asked(&self, path: &str, count: usize) {
+        let come = async {
+            while self.count(path) < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(10), come).await;
+        assert!(in_time.is_ok(), "{path} got {} requests", self.count(path));
     }
 
     /// How often a refresh token was taken again.

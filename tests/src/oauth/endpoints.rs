@@ -19,6 +19,9 @@ pub(super) async fn answer(
 ) -> Option<Wire> {
     let issuer = format!("http://{}", request.header("host").unwrap_or_default());
     let path = request.path.split('?').next().unwrap_or_default();
+    let mut held = lock(state).held.subscribe();
+    // The server is gone where this fails, and its connections with it.
+    let _ = held.wait_for(|held| !held.contains(path)).await;
     let scripted = {
         let mut state = lock(state);
         let replies = state.replies.get_mut(path);

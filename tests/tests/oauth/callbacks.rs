@@ -115,39 +115,3 @@ async fn a_code_is_typed_where_nobody_listens() {
         assert_eq!(shown(&error).contains(page), is_shown, "{page}");
     }
 }
-
-#[tokio::test]
-async fn what_was_begun_and_never_completed_is_cleared_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = mcp_core::auth::FileStore::new(folder.path().join("store")).unwrap();
-    let kept = || {
-        let files = std::fs::read_dir(folder.path().join("store")).unwrap();
-        files.count()
-    };
-    let server = AuthServer::start().await;
-    let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
-    let oauth = oauth(&server)
-        .store(Arc::new(store))
-        .clock(clock.shared())
-        .build();
-    let mut most = 0;
-    for round in 0..4 {
-        let begin = async |user: usize| {
-            let user = Principal::new(format!("user-{round}-{user}")).unwrap();
-            let request = AuthorizationRequest::new();
-            oauth.begin(&user, request).await.unwrap();
-        };
-        let before = kept();
-        for user in 0..5 {
-            begin(user).await;
-        }
-        // Each user keeps an account; what was begun in the round before makes way.
-        let more = kept() - before;
-        most = if round == 0 { more } else { most };
-        assert!(
-            round == 0 || more <= most - 5,
-            "{more} files more, {most} at first"
-        );
-        clock.advance(Duration::from_secs(601));
-    }
-}

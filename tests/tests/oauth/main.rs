@@ -5,7 +5,9 @@
 mod bound;
 mod callbacks;
 mod discovery;
+mod dropped;
 mod grants;
+mod kept;
 mod secrets;
 mod tokens;
 

@@ -7,10 +7,13 @@
     reason = "a test's panic is its report, and an issuer has issued"
 )]
 
+mod bound;
+mod capacity;
 mod changes;
 mod children;
 mod crossings;
 mod ends;
+mod logouts;
 mod partial;
 mod replicas;
 
