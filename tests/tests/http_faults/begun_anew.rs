@@ -8,7 +8,7 @@ use mcp_core::{ErrorKind, ToolServer as _};
 use mcp_http::HttpServer;
 use mcp_testbed::fault::{FaultServer, Request};
 
-use crate::harness::{call, chain, context, legacy};
+use crate::harness::{call, context, legacy, shown};
 use crate::old_peer::{OldPeer, old};
 
 /// A server that forgets the first `forgotten` sessions as soon as it has opened them.
@@ -85,7 +85,7 @@ async fn a_stream_that_ends_under_a_list_is_a_lost_connection() {
     let client = old(&server).build().unwrap();
     let error = client.list_tools(&context("alice")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect, "{error:?}");
-    assert!(chain(&error).contains("the stream ended"), "{error:?}");
+    assert!(shown(&error).contains("the stream ended"), "{error:?}");
     assert_eq!((server.count("tools/list"), peer.opened()), (2, 2));
 }
 

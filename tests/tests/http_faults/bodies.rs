@@ -1,7 +1,7 @@
 //! C: bodies and streams that do not end, break off or are something else.
 
 use mcp_core::auth::Bearer;
-use mcp_core::{CallContext, ErrorKind, Principal, ProgressHandler, ProgressUpdate, ToolServer};
+use mcp_core::{ErrorKind, ToolServer};
 use mcp_http::HttpServer;
 use mcp_testbed::ClosedPort;
 use mcp_testbed::fault::{FaultServer, Request};
@@ -9,14 +9,10 @@ use serde_json::json;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
 
-use crate::harness::{
-    PATIENCE, call, call_answered, call_within, chain, context, later, modern, small,
-};
+use crate::harness::{call, call_answered, context, modern, shown};
 
-const JSON_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+pub(crate) const JSON_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
 #[tokio::test]
 async fn c1_a_body_past_the_limit_is_not_read() {
@@ -55,7 +51,7 @@ async fn c2_an_encoding_that_nobody_asked_for_is_an_error() {
         wire.respond(200, &headers, "bomb").await.then_some(wire)
     })
     .await;
-    assert!(chain(&error).contains("content encoding"), "{error:?}");
+    assert!(shown(&error).contains("content encoding"), "{error:?}");
 }
 
 #[tokio::test]
@@ -70,33 +66,6 @@ async fn c3_an_event_or_line_without_an_end_meets_the_limit() {
         .await;
         assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{piece:?}");
         assert!(error.to_string().contains("`message_bytes`"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn c4_c5_no_trickle_keeps_a_call_past_its_deadline() {
-    for trickle in [
-        ": ping\n\n",
-        "{",
-        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n",
-    ] {
-        let server = FaultServer::start(move |_, mut wire| async move {
-            if trickle == "{" {
-                wire.raw(format!("{JSON_HEAD}Content-Length: 1000\r\n\r\n"))
-                    .await;
-            } else {
-                wire.events("").await;
-            }
-            while wire.raw(trickle).await {
-                tokio::time::sleep(Duration::from_millis(30)).await;
-            }
-            None
-        })
-        .await;
-        let client = modern(&server).build().unwrap();
-        let context = CallContext::new(Principal::local()).with_timeout(Duration::from_millis(400));
-        let error = call_within(&client, &context).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{trickle:?}");
     }
 }
 
@@ -137,7 +106,7 @@ async fn c6_another_content_type_is_named_and_its_body_redacted() {
         assert_eq!(error.kind(), ErrorKind::Protocol);
         assert!(error.to_string().contains(named), "{error}");
         assert!(error.to_string().contains("<p>tools/call said"), "{error}");
-        assert!(!chain(&error).contains("canary"), "{error:?}");
+        assert!(!shown(&error).contains("canary"), "{error:?}");
     }
 }
 
@@ -149,7 +118,7 @@ async fn c6_plain_json_that_claims_to_be_a_stream_is_named() {
         None
     })
     .await;
-    assert!(chain(&error).contains("text/event-stream"), "{error}");
+    assert!(shown(&error).contains("text/event-stream"), "{error}");
 }
 
 #[tokio::test]
@@ -283,97 +252,4 @@ async fn c1_memory_stays_flat_against_endless_answers() {
     }
     let grown = peak_kib() - before;
     assert!(grown < 64 << 10, "{grown} KiB more");
-}
-
-#[tokio::test]
-async fn a_caller_who_gives_more_time_gets_more_time() {
-    const SECOND: Duration = Duration::from_secs(1);
-    let (told, mut hears) = mpsc::unbounded_channel();
-    let gate = Arc::new(Semaphore::new(0));
-    let opens = Arc::clone(&gate);
-    let server = FaultServer::start(move |request, mut wire| {
-        let (told, gate) = (told.clone(), Arc::clone(&gate));
-        async move {
-            told.send(()).unwrap();
-            gate.acquire().await.unwrap().forget();
-            wire.modern(&request).await.then_some(wire)
-        }
-    })
-    .await;
-    let mut limits = small();
-    limits.call_timeout = 30 * SECOND;
-    let client = modern(&server).limits(limits).build().unwrap();
-    for (context, gets) in [
-        (
-            context("alice").with_timeout(90 * SECOND),
-            Ok("done".to_owned()),
-        ),
-        (
-            CallContext::new(Principal::local()),
-            Err(ErrorKind::Timeout),
-        ),
-    ] {
-        let client = client.clone();
-        let calling = tokio::spawn(async move { call_within(&client, &context).await });
-        hears.recv().await.unwrap();
-        later(60 * SECOND).await;
-        tokio::task::yield_now().await;
-        opens.add_permits(1);
-        let called = calling.await.unwrap();
-        assert_eq!(called.map(|it| it.text()).map_err(|it| it.kind()), gets);
-    }
-}
-
-/// Tells a test of each update.
-#[derive(Debug)]
-struct Hears(mpsc::UnboundedSender<f64>);
-
-impl ProgressHandler for Hears {
-    fn progress(&self, update: ProgressUpdate<'_>) {
-        self.0.send(update.progress).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn c5_progress_extends_the_deadline_only_if_asked_and_never_past_the_total() {
-    const SECOND: Duration = Duration::from_secs(1);
-    // Progress keeps it alive longer than its patience is; the total ends it.
-    for (pauses, while_waiting_for) in [
-        (&[20, 20, 20][..], "waiting for the answer"),
-        (&[20, 25], "waiting for progress"),
-    ] {
-        let ticks = Arc::new(Semaphore::new(0));
-        let ticking = Arc::clone(&ticks);
-        let server = FaultServer::start(move |request, mut wire| {
-            let ticks = Arc::clone(&ticking);
-            async move {
-                wire.events("").await;
-                let token = request.json()["params"]["_meta"]["progressToken"].clone();
-                let told = json!({"jsonrpc": "2.0", "method": "notifications/progress",
-                    "params": {"progressToken": token, "progress": 1}});
-                loop {
-                    ticks.acquire().await.unwrap().forget();
-                    wire.event(&told.to_string()).await;
-                }
-            }
-        })
-        .await;
-        let mut limits = small();
-        limits.call_timeout = 60 * SECOND;
-        let client = modern(&server).limits(limits).build().unwrap();
-        let (told, mut hears) = mpsc::unbounded_channel();
-        let patient = CallContext::default()
-            .with_progress_timeout(25 * SECOND)
-            .with_progress(Arc::new(Hears(told)));
-        let calling = tokio::spawn(async move { call_within(&client, &patient).await });
-        for pause in pauses {
-            ticks.add_permits(1);
-            hears.recv().await.unwrap();
-            later(*pause * SECOND).await;
-        }
-        let called = tokio::time::timeout(PATIENCE, calling).await.unwrap();
-        let error = called.unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout);
-        assert!(error.to_string().contains(while_waiting_for), "{error}");
-    }
 }

@@ -6,7 +6,7 @@ use mcp_testbed::fault::{FaultServer, Request};
 use serde_json::json;
 use std::sync::Arc;
 
-use crate::harness::{call, chain, legacy, modern};
+use crate::harness::{call, legacy, modern, shown};
 use crate::old_peer::old;
 
 const SESSION: &str = "canary-session-0123456789";
@@ -46,7 +46,7 @@ async fn a2_the_id_of_a_session_is_not_shown_in_what_its_server_says() {
         })
         .await;
         let error = call(&legacy(&server).build().unwrap()).await.unwrap_err();
-        let shown = chain(&error);
+        let shown = shown(&error);
         assert!(
             !shown.contains("canary") && !shown.contains("Y2FuYXJ5"),
             "{status}: {shown}"
@@ -80,7 +80,7 @@ async fn a2_the_id_in_an_old_endpoint_is_not_shown_either() {
     })
     .await;
     let client = old(&server).build().unwrap();
-    let shown = chain(&call(&client).await.unwrap_err());
+    let shown = shown(&call(&client).await.unwrap_err());
     assert!(
         shown.contains("no [redacted] here") && !shown.contains("canary"),
         "{shown}"
@@ -100,7 +100,7 @@ async fn a2_versions_that_a_server_lists_cannot_carry_what_it_was_sent() {
         .credentials(Arc::new(Bearer::new("test-token-canary").unwrap()))
         .build()
         .unwrap();
-    let shown = chain(&call(&client).await.unwrap_err());
+    let shown = shown(&call(&client).await.unwrap_err());
     assert!(
         shown.contains("2030-01-01") && !shown.contains("canary"),
         "{shown}"
@@ -161,7 +161,7 @@ async fn a2_an_echoed_token_is_not_shown_wherever_and_however_it_is_echoed() {
             .credentials(Arc::new(Bearer::new(token.as_str()).unwrap()))
             .build()
             .unwrap();
-        let shown = chain(&call(&client).await.unwrap_err());
+        let shown = shown(&call(&client).await.unwrap_err());
         assert!(!shown.contains("canary"), "{shown}");
     }
 }

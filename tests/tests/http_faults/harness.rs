@@ -14,7 +14,7 @@ use serde_json::{Map, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-pub(crate) use mcp_testbed::shown as chain;
+pub(crate) use mcp_testbed::shown;
 
 /// No test takes longer than this; none but those about time comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -13,6 +13,7 @@ mod cancellations;
 mod changes;
 mod consent;
 mod credentials;
+mod deadlines;
 mod dialects;
 mod echoes;
 mod endings;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::harness::{call, call_within, chain, context, later, legacy, modern};
+use crate::harness::{call, call_within, context, later, legacy, modern, shown};
 
 /// Never has anything.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ async fn e11_a_provider_that_panics_is_an_error() {
             .unwrap();
         let error = call(&client).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::CredentialUnavailable);
-        assert!(!chain(&error).contains("canary"));
+        assert!(!shown(&error).contains("canary"));
     }
     assert!(server.seen().is_empty());
 }
