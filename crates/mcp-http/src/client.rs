@@ -35,6 +35,7 @@ pub use self::url::HttpUrl;
 
 use self::connect::{Connector, Proxy};
 use self::pool::{Keep, Pool};
+pub(crate) use self::redirect::Refusal;
 use self::tls::Tls;
 use crate::server::Finders;
 
@@ -147,14 +148,17 @@ impl HttpClient {
         let mut response = self.send(request).await?;
         loop {
             let target = redirect::target(&method, &url, response.status(), response.headers());
-            let Some(to) = target.map_err(SendError::refused)? else {
+            // What was sent is not known here: of where it leads nothing is told.
+            let refused = |refusal: Refusal| {
+                SendError::refused(refusal.into_error(|_| "the new URL".to_owned()))
+            };
+            let Some(to) = target.map_err(refused)? else {
                 return Ok(response);
             };
             hops += 1;
             if hops > self.0.limits.redirects {
-                return Err(SendError::refused(redirect::refused(
-                    "there are more of them than the limit `redirects` allows",
-                )));
+                let reason = "there are more of them than the limit `redirects` allows";
+                return Err(refused(Refusal::new(reason, None)));
             }
             if !url.same_origin(&to) {
                 let accept = headers.remove(header::ACCEPT);

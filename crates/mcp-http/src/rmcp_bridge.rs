@@ -29,7 +29,7 @@ type Failed = StreamableHttpError<Error>;
 /// `rmcp` speaks the protocol; every request it makes goes through the guarded client, with
 /// credentials asked at that moment and renewed once after a 401. `rmcp`'s own `auth_header` is
 /// ignored. A [`Principal`] among a request's extensions acts for that request in place of the one
-/// given here.
+/// given here, unless the request belongs to a session, which is one principal's.
 ///
 /// ```no_run
 /// use mcp_http::{HttpServer, RmcpClient};
@@ -148,6 +148,11 @@ impl StreamableHttpClient for RmcpClient {
             _ => None,
         };
         let principal = own.unwrap_or(&self.principal);
+        if session_id.is_some() && *principal != self.principal {
+            return Err(client(Error::config(
+                "a session belongs to one principal; another one needs a client of its own",
+            )));
+        }
         let tool = asked.tool.as_deref();
         let session = session_id.as_deref().and_then(SessionKey::foreign);
         let (session, body) = (session.as_ref(), Bytes::from(body));

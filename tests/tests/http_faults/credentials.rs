@@ -66,6 +66,31 @@ async fn b4_a_redirect_within_the_origin_keeps_method_body_and_credentials() {
 }
 
 #[tokio::test]
+async fn a_redirect_that_echoes_the_token_does_not_show_it() {
+    let locations = [
+        (302, "/cb/test-token-canary"),
+        (307, "http://test-token-canary.invalid/mcp"),
+        (308, "https://127.0.0.1:1/test-token-canary"),
+    ];
+    for (status, location) in locations {
+        let server = FaultServer::start(move |_, mut wire| async move {
+            let sent = wire.respond(status, &[("Location", location)], "").await;
+            sent.then_some(wire)
+        })
+        .await;
+        let client = modern(&server)
+            .credentials(Arc::new(Bearer::new("test-token-canary").unwrap()))
+            .build()
+            .unwrap();
+        let error = call(&client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RedirectRefused, "{location}");
+        let shown = mcp_testbed::shown(&error);
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(shown.contains("configure"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn b5_redirects_are_bounded() {
     let server = FaultServer::start(|_, mut wire| async move {
         wire.respond(307, &[("Location", "/mcp")], "")

@@ -5,6 +5,35 @@ use mcp_core::{Error, Failure};
 
 use super::url::HttpUrl;
 
+/// Why a redirect is not followed.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    reason: String,
+    /// Where it leads, if whoever means it can configure that.
+    to: Option<HttpUrl>,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: &str, to: Option<HttpUrl>) -> Self {
+        let reason = reason.to_owned();
+        Self { reason, to }
+    }
+
+    /// The refusal as an error. The server chose the words of the URL, which may echo what it was
+    /// sent: `shown` is what may be told of it.
+    pub(crate) fn into_error(self, shown: impl FnOnce(&str) -> String) -> Error {
+        let Self { mut reason, to } = self;
+        if let Some(to) = to {
+            let to = mcp_core::wire::clean(&shown(&to.to_string()), SHOWN);
+            reason = format!("{reason}; configure {to} if it is meant");
+        }
+        Failure::RedirectRefused { reason }.into()
+    }
+}
+
+/// How much is told of where a redirect leads, in bytes.
+const SHOWN: usize = 256;
+
 /// Where a response sends its request, if it does and the request may follow.
 ///
 /// The same origin keeps method, body and credentials (307 and 308). Another origin is followed by
@@ -15,7 +44,8 @@ pub(crate) fn target(
     from: &HttpUrl,
     status: StatusCode,
     headers: &HeaderMap,
-) -> Result<Option<HttpUrl>, Error> {
+) -> Result<Option<HttpUrl>, Refusal> {
+    let refused = |reason| Refusal::new(reason, None);
     let keeps_method = match status.as_u16() {
         301..=303 => false,
         307 | 308 => true,
@@ -33,22 +63,14 @@ pub(crate) fn target(
     }
     let reads = *method == Method::GET || *method == Method::HEAD;
     if !reads && !from.same_origin(&to) {
-        return Err(refused(&format!(
-            "a {method} does not follow to another origin ({}); configure that URL if it is meant",
-            to.peer()
-        )));
+        let reason = format!("a {method} does not follow to another origin");
+        return Err(Refusal::new(&reason, Some(to)));
     }
     if !reads && !keeps_method {
-        return Err(refused(&format!(
-            "a {method} does not become a GET ({status}); configure {to} if it is meant"
-        )));
+        let reason = format!("a {method} does not become a GET ({status})");
+        return Err(Refusal::new(&reason, Some(to)));
     }
     Ok(Some(to))
-}
-
-pub(crate) fn refused(reason: &str) -> Error {
-    let reason = reason.to_owned();
-    Failure::RedirectRefused { reason }.into()
 }
 
 #[cfg(test)]
@@ -67,7 +89,7 @@ mod tests {
             &headers,
         )
         .map(|to| to.map(|to| to.as_str().to_owned()))
-        .map_err(|error| error.kind())
+        .map_err(|refusal| refusal.into_error(str::to_owned).kind())
     }
 
     #[test]

@@ -155,12 +155,14 @@ impl HttpResponse {
     }
 }
 
-/// Shows the status; headers and body may hold anything.
+/// Shows the status, and the media type if it is one of ours; headers and body may hold anything.
 impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = ["application/json", "text/event-stream"];
+        let known = known.into_iter().find(|known| self.is(known));
         f.debug_struct("HttpResponse")
             .field("status", &self.status)
-            .field("content_type", &self.content_type())
+            .field("content_type", &known)
             .finish_non_exhaustive()
     }
 }

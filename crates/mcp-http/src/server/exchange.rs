@@ -12,7 +12,7 @@ use super::Inner;
 use super::fault::Fault;
 use super::sent::Sent;
 use super::session::SessionKey;
-use crate::client::{HttpRequest, HttpResponse, HttpUrl, SendError, redirect};
+use crate::client::{HttpRequest, HttpResponse, HttpUrl, Refusal, SendError, redirect};
 
 /// What a server wants in the next proof of possession (RFC 9449, section 9).
 static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
@@ -143,7 +143,14 @@ impl Inner {
             if status.is_redirection() {
                 exchange.turned_away();
                 hops += 1;
-                let Some(to) = self.redirect(exchange, url, &response, hops)? else {
+                let refused = |refusal: Refusal| {
+                    let redact = |text: &str| exchange.sent(&sent).redact(text).into_owned();
+                    refusal.into_error(redact)
+                };
+                let Some(to) = self
+                    .redirect(exchange, url, &response, hops)
+                    .map_err(refused)?
+                else {
                     return Ok(Answered { response, sent });
                 };
                 redirected = Some(to);
@@ -208,21 +215,18 @@ impl Inner {
         url: &HttpUrl,
         response: &HttpResponse,
         hops: usize,
-    ) -> Result<Option<HttpUrl>, Error> {
+    ) -> Result<Option<HttpUrl>, Refusal> {
         let (status, headers) = (response.status(), response.headers());
         let Some(to) = redirect::target(&exchange.method, url, status, headers)? else {
             return Ok(None);
         };
         if hops > self.limits.redirects {
-            return Err(redirect::refused(
-                "there are more of them than the limit `redirects` allows",
-            ));
+            let reason = "there are more of them than the limit `redirects` allows";
+            return Err(Refusal::new(reason, None));
         }
         if !url.same_origin(&to) {
-            return Err(redirect::refused(&format!(
-                "credentials do not follow to another origin ({})",
-                to.peer()
-            )));
+            let reason = "credentials do not follow to another origin";
+            return Err(Refusal::new(reason, Some(to)));
         }
         Ok(Some(to))
     }

@@ -22,9 +22,13 @@ impl Sent<'_> {
     pub(crate) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let session = self.session.and_then(SessionKey::id).map(Cow::Borrowed);
         let query = self.url.uri().query().unwrap_or_default();
-        let as_sent = query.split('&').filter_map(|pair| pair.split_once('='));
-        let as_sent = as_sent.map(|(_, value)| Cow::Borrowed(value));
-        let meant = url::form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value);
+        // Some keys are a query by themselves, without a name.
+        let as_sent = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((_, value)) => Cow::Borrowed(value),
+            None => Cow::Borrowed(pair),
+        });
+        let meant = url::form_urlencoded::parse(query.as_bytes());
+        let meant = meant.map(|(name, value)| if value.is_empty() { name } else { value });
         let beside = session.into_iter().chain(as_sent).chain(meant);
         let beside = Redactor::new(beside.map(|it| SecretString::from(it.into_owned())));
         match self.credentials.redact(text) {
@@ -40,17 +44,19 @@ mod tests {
 
     #[test]
     fn keys_in_the_query_are_not_shown() {
-        let url = HttpUrl::parse("https://mcp.test/mcp?key=canary%2Fkey&v=2&flag").unwrap();
+        let query = "key=canary%2Fkey&v=2&flag&canary%2Balone";
+        let url = HttpUrl::parse(&format!("https://mcp.test/mcp?{query}")).unwrap();
         let credentials = Credentials::bearer("test-token-canary").unwrap();
         let sent = Sent {
             credentials: &credentials,
             session: None,
             url: &url,
         };
-        let said = "no canary/key, canary%2Fkey or test-token-canary at v=2";
+        let said =
+            "no canary/key, canary%2Fkey, canary+alone, canary%2Balone or test-token-canary at v=2";
         assert_eq!(
             sent.redact(said),
-            "no [redacted], [redacted] or [redacted] at v=2"
+            "no [redacted], [redacted], [redacted], [redacted] or [redacted] at v=2"
         );
     }
 }

@@ -138,7 +138,16 @@ impl Inner {
                     .join(named)
                     .map_err(|error| Error::protocol_because("the endpoint is no URL", error))?;
                 if !endpoint.same_origin(&self.url) {
-                    return Err(endpoint.refused("the server names an endpoint at another origin"));
+                    let sent = Sent {
+                        credentials: &sent,
+                        session: None,
+                        url: &self.url,
+                    };
+                    return Err(Failure::AddressRefused {
+                        peer: sent.redact(endpoint.peer()).into_owned(),
+                        reason: "the server names an endpoint at another origin",
+                    }
+                    .into());
                 }
                 let rest = chunk.slice_ref(rest);
                 return Ok(Opened {
