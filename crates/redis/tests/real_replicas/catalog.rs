@@ -58,13 +58,16 @@ async fn a_list_is_asked_for_once_until_it_changes() {
 #[tokio::test]
 async fn a_list_that_nobody_sealed_is_not_believed() {
     let redis = RedisServer::start();
-    let (stranger, one) = (
-        sharing(&redis.url(), None),
-        sharing(&redis.url(), Some(KEY)),
-    );
+    let sharing = |key| sharing(&redis.url(), key);
+    let (stranger, other, one) = (sharing(None), sharing(None), sharing(Some(KEY)));
+    for replica in [&stranger, &other, &one] {
+        replica.connected().await;
+    }
     stranger.load("alice").await;
+    other.load("alice").await;
     one.load("alice").await;
-    assert_eq!((one.server.lists(), one.cache.stats().found), (1, 0));
+    let asked = |replica: &Replica| (replica.server.lists(), replica.cache.stats().found);
+    assert_eq!((asked(&other), asked(&one)), ((0, 1), (1, 0)));
 }
 
 #[tokio::test]
