@@ -1,5 +1,6 @@
 //! Replicas that share a store and do not tell each other anything: what one does, the others find.
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use std::sync::Arc;
 use std::time::Duration;
