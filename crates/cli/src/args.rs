@@ -175,7 +175,7 @@ pub(crate) struct LogoutArgs {
 #[derive(Args, Debug)]
 pub(crate) struct CommonArgs {
     /// A file with servers; may be given again, and later files win [default: ./mcp.json, then
-    /// $XDG_CONFIG_HOME/mcpt/mcp.json].
+    /// `$XDG_CONFIG_HOME/mcpt/mcp.json`].
     #[arg(long = "config", value_name = "FILE")]
     pub(crate) configs: Vec<PathBuf>,
     /// The user whose login is used; logins of different users are kept apart [default: local].
@@ -188,7 +188,7 @@ pub(crate) struct CommonArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// Where logins are kept [default: what `MCPT_TOKEN_STORE` says, then the folder
-    /// $XDG_DATA_HOME/mcpt]. Redis needs `MCPT_TOKEN_KEY`, and takes its password from
+    /// `$XDG_DATA_HOME/mcpt`]. Redis needs `MCPT_TOKEN_KEY`, and takes its password from
     /// `MCPT_REDIS_PASSWORD`.
     #[arg(
         long,
