@@ -113,10 +113,10 @@ async fn a_stream_that_is_forgotten_before_it_is_open_is_opened_anew() {
         async move {
             let is_first = request.rpc_method() == "notifications/initialized"
                 && count.fetch_add(1, Ordering::SeqCst) == 0;
-            match is_first {
-                true => wire.respond(404, &[], "").await.then_some(wire),
-                false => peer.serve(request, wire).await,
+            if is_first {
+                return wire.respond(404, &[], "").await.then_some(wire);
             }
+            peer.serve(request, wire).await
         }
     })
     .await;

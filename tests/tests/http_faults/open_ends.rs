@@ -83,7 +83,7 @@ async fn c4_a_subscription_whose_answer_never_comes_is_asked_for_again() {
     let client = modern(&server).limits(limits).listen(true).build().unwrap();
     client.list_tools(&context("alice")).await.unwrap();
     for expected in 0..2 {
-        let heard = tokio::time::timeout(PATIENCE, hears.recv()).await;
-        assert_eq!(heard.unwrap(), Some(expected));
+        let number = tokio::time::timeout(PATIENCE, hears.recv()).await;
+        assert_eq!(number.unwrap(), Some(expected));
     }
 }
