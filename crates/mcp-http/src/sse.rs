@@ -191,8 +191,9 @@ impl SseDecoder {
 
     /// Adds a line of data behind those that are kept.
     fn add(&mut self, value: &[u8]) -> Result<(), Error> {
-        self.check(value.len() + 1)?;
-        if std::mem::replace(&mut self.has_data, true) {
+        let is_next = std::mem::replace(&mut self.has_data, true);
+        self.check(usize::from(is_next) + value.len())?;
+        if is_next {
             self.data.push(b'\n');
         }
         self.data.extend_from_slice(value);

@@ -126,7 +126,10 @@ impl ToolCache {
         let loading = Box::pin(context.bound(Duration::MAX, "loading the tools", loading));
         let loaded = loading.await;
         let loaded = impatient.into_inner().map_or(loaded, Err);
-        if loaded.as_ref().is_err_and(|error| error.kind().is_refusal()) {
+        if loaded
+            .as_ref()
+            .is_err_and(|error| error.kind().is_refusal())
+        {
             let (principal, server) = (&context.principal, builder.server().id());
             store
                 .invalidate_principal_at(principal, server, Cause::Refused)

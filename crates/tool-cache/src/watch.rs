@@ -24,7 +24,9 @@ impl Middleware for CacheWatch {
         call: &'a ToolInvocation<'_>,
         outcome: &'a mut Result<ToolOutput, Error>,
     ) -> MaybeReady<'a, ()> {
-        let refused = outcome.as_ref().is_err_and(|error| error.kind().is_refusal());
+        let refused = outcome
+            .as_ref()
+            .is_err_and(|error| error.kind().is_refusal());
         match self.0.upgrade().filter(|_| refused) {
             None => MaybeReady::ready(()),
             Some(store) => MaybeReady::new(async move {

@@ -1,6 +1,5 @@
 //! Logins sealed under a key of a keyring: a real one, on a bus of its own, where both are installed.
 #![cfg(all(feature = "keyring", target_os = "linux"))]
-#![expect(clippy::print_stderr, reason = "a test that could not look says so")]
 
 use mcp_testbed::oauth::AuthServer;
 use serde_json::json;

@@ -81,6 +81,9 @@ pub(super) async fn listen(
                     }
                 };
                 pause = FIRST_PAUSE;
+                if !event.is_message() {
+                    continue;
+                }
                 // A text that cannot be read is nobody's answer here.
                 for message in Messages::of(event.data).into_iter().flatten().flatten() {
                     let step = server.heard(message, &session, &answered);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use mcp_auth::{CredentialRequest, Fingerprint, SharedProvider};
 use mcp_core::{
-    BoxFuture, CallContext, Error, Principal, ServerId, ToolCall, ToolListing,
-    ToolOutput, ToolServer, Transport,
+    BoxFuture, CallContext, Error, Principal, ServerId, ToolCall, ToolListing, ToolOutput,
+    ToolServer, Transport,
 };
 use mcp_tool_cache::{CacheKey, ToolCache};
 use tokio::sync::Semaphore;

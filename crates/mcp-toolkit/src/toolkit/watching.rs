@@ -129,6 +129,7 @@ mod tests {
             MaybeReady::ready(Ok(Credentials::anonymous()))
         }
 
+        #[expect(clippy::unwrap_used, reason = "a test's panic is its report")]
         fn logged_out_elsewhere(&self, server: &ServerId, whom: &dyn Fn(&Principal) -> bool) {
             for user in ["alice", "bob"] {
                 if whom(&Principal::new(user).unwrap()) {

@@ -1,9 +1,11 @@
 //! Proofs of possession beside a session's tokens (RFC 9449).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::header::AUTHORIZATION;
+use mcp_core::auth::time::Instant;
 use mcp_core::auth::{CredentialError, CredentialRequest, Credentials, Fingerprint};
 use tokio::sync::Mutex;
 
@@ -15,9 +17,12 @@ use crate::random::sha256;
 pub(super) struct Signing {
     /// Its fingerprint, and its digest as proofs carry it.
     digest: ArcSwapOption<(Fingerprint, String)>,
-    /// Held while finding out which key a token is bound to.
-    learning: Mutex<()>,
+    /// Held while finding out which key a token is bound to. When that last failed.
+    learning: Mutex<Option<Instant>>,
 }
+
+/// How long a store that did not say which key a token is bound to is not asked again.
+const NOT_ASKED: Duration = Duration::from_secs(1);
 
 impl Signing {
     /// The digest of a token, if its key is known.
@@ -36,8 +41,8 @@ impl Session {
             && self.signing.digest_of(credentials).is_none()
     }
 
-    /// Looks which key a token is bound to, once for each token. Where the store does not answer,
-    /// the key is taken to be the one that is known.
+    /// Looks which key a token is bound to, once for each token. While the store does not answer, the
+    /// key is taken to be the one that is known.
     pub(super) async fn learn_key(
         &self,
         credentials: &Credentials,
@@ -46,13 +51,16 @@ impl Session {
         if !self.is_new(credentials, request) {
             return;
         }
-        let _one = self.signing.learning.lock().await;
-        if !self.is_new(credentials, request) {
+        let mut failed = self.signing.learning.lock().await;
+        let is_paused = failed.is_some_and(|at| self.core.clock.now() < at + NOT_ASKED);
+        if is_paused || !self.is_new(credentials, request) {
             return;
         }
         let account = self.core.records.account(&self.state.principal).await;
         if let Err(error) = account.and_then(|account| self.state.key.learn(&account)) {
             tracing::debug!(server = %self.core.id, %error, "oauth_key_not_looked_up");
+            *failed = Some(self.core.clock.now());
+            return;
         }
         if let Some(token) = bound(credentials) {
             let made = (credentials.fingerprint(), sha256(token));

@@ -209,18 +209,18 @@ async fn a_server_that_is_invalidated_is_asked_anew() {
         tokio::time::advance(SECOND).await;
         let asked = CallContext::new(who("alice"));
         match by {
-            0 => one.invalidate_server(&server.id()).await,
+            0 => one.invalidate_server(server.id()).await,
             1 => one.invalidate_all().await,
             2 => {
                 // Nobody can take it away, and it is not believed all the same.
                 shelf.hangs.store(true, Ordering::SeqCst);
-                one.invalidate_server(&server.id()).await;
+                one.invalidate_server(server.id()).await;
                 shelf.hangs.store(false, Ordering::SeqCst);
                 tokio::time::sleep(6 * SECOND).await;
             }
             3 => {
                 // Who was slow puts there what was so before.
-                one.invalidate_server(&server.id()).await;
+                one.invalidate_server(server.id()).await;
                 shelf.place(old);
             }
             _ => {
@@ -251,14 +251,14 @@ async fn a_store_that_hangs_costs_a_moment_once() {
     let began = clock.now();
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!(clock.now() - began, Duration::from_millis(250));
-    cache.forget_server(&server.id()).await;
+    cache.forget_server(server.id()).await;
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!(clock.now() - began, Duration::from_millis(250));
     assert_eq!((server.lists(), shelf.counts()), (2, (1, 0)));
     // Later it is tried again.
     shelf.hangs.store(false, Ordering::SeqCst);
     tokio::time::advance(6 * SECOND).await;
-    cache.forget_server(&server.id()).await;
+    cache.forget_server(server.id()).await;
     load(&cache, &server, "alice").await.unwrap();
     assert_eq!(shelf.counts(), (2, 1));
 }
