@@ -67,6 +67,7 @@ fn calling(
     };
     match contender {
         "raw" => go.with(Floor::new(url.to_owned())),
+        "bare connection" => go.with(runtime.block_on(Floor::bare(url))?),
         "mcp-http" => go.with(engine(ProtocolVersion::V2026_07_28)?),
         "mcp-http 2025-11-25" => go.with(engine(ProtocolVersion::V2025_11_25)?),
         "whole" => go.with(whole(Audited::ToTracing)?),

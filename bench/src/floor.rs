@@ -1,14 +1,20 @@
-//! The floor: a hyper client that posts a ready-made body and reads the envelope of the answer.
+//! The floor: a hyper client that posts a ready-made body and reads the envelope of the answer; and
+//! what is below it, one connection without a client.
 
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
-use http::Request;
+use http::header::HOST;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
 use crate::cell::Caller;
 
@@ -17,9 +23,20 @@ const LIST: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{
 
 /// Calls with nothing around them.
 pub(crate) struct Floor {
-    client: Client<HttpConnector, Full<Bytes>>,
+    way: Way,
     url: String,
     events: bool,
+}
+
+/// How a request goes out.
+enum Way {
+    /// Through hyper-util's client, which keeps connections.
+    Pooled(Box<Client<HttpConnector, Full<Bytes>>>),
+    /// On the one connection that there is: what no client that serves more than one caller can do.
+    Bare {
+        connection: Mutex<http1::SendRequest<Full<Bytes>>>,
+        host: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -33,11 +50,30 @@ impl Floor {
     pub(crate) fn new(url: String) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
         Self {
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            way: Way::Pooled(Box::new(client)),
             events: url.ends_with("/sse"),
             url,
         }
+    }
+
+    /// The same on a connection without a client around it.
+    pub(crate) async fn bare(url: &str) -> Result<Self> {
+        let rest = url.strip_prefix("http://").context("no HTTP URL")?;
+        let (host, path) = rest.split_once('/').context("no path")?;
+        let stream = TcpStream::connect(host).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self {
+            way: Way::Bare {
+                connection: Mutex::new(sender),
+                host: host.to_owned(),
+            },
+            events: path == "sse",
+            url: format!("/{path}"),
+        })
     }
 
     /// Asks for the list; the answer's bytes.
@@ -55,9 +91,21 @@ impl Floor {
             .header("mcp-method", method)
             .header("mcp-name", "weather")
             .body(Full::new(Bytes::from_static(body)))?;
-        let response = self.client.request(request).await?;
+        let response = self.send(request).await?;
         ensure!(response.status().is_success(), "{}", response.status());
         Ok(response.into_body().collect().await?.to_bytes())
+    }
+
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
+        match &self.way {
+            Way::Pooled(client) => Ok(client.request(request).await?),
+            Way::Bare { connection, host } => {
+                request.headers_mut().insert(HOST, host.parse()?);
+                let mut connection = connection.lock().await;
+                connection.ready().await?;
+                Ok(connection.send_request(request).await?)
+            }
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         calls: 2_000,
         contenders: &[
             "raw",
+            "bare connection",
             "mcp-http",
             "mcp-http 2025-11-25",
             "whole",
@@ -70,7 +71,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         load: Load::Instructions,
         path: "/json",
         calls: 500,
-        contenders: &["raw", "mcp-http", "whole", "rmcp pooled", "rmcp default"],
+        contenders: &[
+            "raw",
+            "bare connection",
+            "mcp-http",
+            "whole",
+            "rmcp pooled",
+            "rmcp default",
+        ],
     },
     Workload {
         name: "asleep",
@@ -86,7 +94,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         load: Load::OneByOne,
         path: "/sse",
         calls: 2_000,
-        contenders: &["raw", "mcp-http", "whole", "rmcp pooled"],
+        contenders: &["raw", "bare connection", "mcp-http", "whole", "rmcp pooled"],
     },
     Workload {
         name: "flight",

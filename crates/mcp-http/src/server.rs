@@ -26,7 +26,7 @@ mod take;
 mod telemetry;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -112,8 +112,8 @@ pub(crate) struct Inner {
     pub(crate) shares: Arc<Shares>,
     /// What a server said of itself to everybody.
     pub(crate) shared_discovery: arc_swap::ArcSwapOption<Discovery>,
-    /// Set once a server has kept a stream open behind its answer.
-    pub(crate) keeps_streams_open: AtomicBool,
+    /// How many streams in a row the server has kept open behind their answers.
+    pub(crate) streams_kept_open: AtomicUsize,
     next_id: AtomicU64,
     farewells: TaskTracker,
     farewell_permits: Arc<Semaphore>,

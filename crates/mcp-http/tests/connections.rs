@@ -4,8 +4,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Method;
@@ -48,6 +48,8 @@ struct Server {
     /// How many connections were opened, and how many of them have ended.
     opened: Arc<AtomicUsize>,
     ended: Arc<Semaphore>,
+    /// The head of each request.
+    heads: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
@@ -58,22 +60,26 @@ impl Server {
         let opened = Arc::new(AtomicUsize::new(0));
         let ended = Arc::new(Semaphore::new(0));
         let mut tasks = JoinSet::new();
+        let heads = Arc::new(Mutex::new(Vec::new()));
         let (counted, told) = (Arc::clone(&opened), Arc::clone(&ended));
+        let noted = Arc::clone(&heads);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let (manner, told) = (manner.clone(), Arc::clone(&told));
+                let noted = Arc::clone(&noted);
                 connections.spawn(async move {
-                    let _ = serve(stream, manner).await;
+                    let _ = serve(stream, manner, &noted).await;
                     told.add_permits(1);
                 });
             }
         });
         Self {
-            url: HttpUrl::parse(&format!("http://localhost:{port}/mcp")).unwrap(),
+            url: HttpUrl::parse(&format!("http://localhost:{port}/mcp?v=1")).unwrap(),
             opened,
             ended,
+            heads,
             _tasks: tasks,
         }
     }
@@ -94,12 +100,17 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, manner: Manner) -> io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    manner: Manner,
+    heads: &Mutex<Vec<String>>,
+) -> io::Result<()> {
     for _ in 0..manner.answers {
         let mut read = Vec::new();
         while !read.ends_with(b"\r\n\r\n") {
             read.push(stream.read_u8().await?);
         }
+        heads.lock().unwrap().push(String::from_utf8(read).unwrap());
         if let Some(permits) = &manner.permits {
             permits.acquire().await.unwrap().forget();
         }
@@ -115,6 +126,18 @@ async fn get(client: &HttpClient, url: &HttpUrl) -> String {
     };
     let body = tokio::time::timeout(PATIENCE, asking).await.unwrap();
     String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_and_its_path() {
+    let server = Server::start(Manner::of(SHORT)).await;
+    get(&HttpClient::new(), &server.url).await;
+    let head = server.heads.lock().unwrap().remove(0);
+    let (first, rest) = head.split_once("\r\n").unwrap();
+    assert_eq!(first, "GET /mcp?v=1 HTTP/1.1");
+    let host = format!("host: localhost:{}\r\n", server.url.port());
+    assert_eq!(head.matches("\r\nhost:").count(), 1, "{rest}");
+    assert!(rest.contains(&host), "{rest}");
 }
 
 #[tokio::test]

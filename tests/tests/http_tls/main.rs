@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use mcp_core::CallContext;
 
+/// Longer than anything takes that goes well.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn context() -> CallContext {
-    CallContext::default().with_timeout(Duration::from_secs(10))
+    CallContext::default().with_timeout(PATIENCE)
 }

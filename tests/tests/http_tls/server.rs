@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 use crate::authority::{Authority, Issued};
 use crate::context;
 
+/// What it answers.
+pub(crate) const ASKED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+
 /// A server of 2026-07-28 behind TLS, that speaks HTTP/2 where the client can.
 pub(crate) struct TlsServer {
     pub(crate) url: String,

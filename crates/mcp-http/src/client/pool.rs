@@ -22,9 +22,12 @@ use self::dial::Dialled;
 pub(super) use self::lease::Lease;
 use self::origin::{Connection, Origin, Speaks};
 
-/// How often a request that never left is tried on a kept connection that turns out to be closed,
-/// before one is opened for it.
-const KEPT_TRIES: usize = 3;
+/// How often a request is sent that never left, because its connection turned out to be closed. The
+/// last time, one is opened for it.
+const TRIES: usize = 4;
+
+/// How long others wait for a connection that may serve all of them before each opens its own.
+const JOINT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long is waited at least before idle connections are looked through again.
 const SHORTEST_SWEEP: Duration = Duration::from_secs(1);
@@ -67,8 +70,8 @@ impl Pool {
         }))
     }
 
-    /// Sends a request and waits for the head of its response. What never left, because a kept
-    /// connection was closed at the other end, goes out on another.
+    /// Sends a request and waits for the head of its response. What never left, because the connection
+    /// was closed at the other end, goes out on another.
     pub(super) async fn send(
         &self,
         url: &HttpUrl,
@@ -78,8 +81,8 @@ impl Pool {
         let mut tries = 0;
         loop {
             tries += 1;
-            let kept = origin.take().filter(|_| tries <= KEPT_TRIES);
-            let is_kept = kept.is_some();
+            let is_last = tries == TRIES;
+            let kept = if is_last { None } else { origin.take() };
             let connection = if let Some(connection) = kept {
                 connection
             } else {
@@ -103,7 +106,10 @@ impl Pool {
                 }
                 Connection::Shared(mut sender) => {
                     *request.uri_mut() = url.uri().clone();
-                    let sent = sender.try_send_request(request).await;
+                    let sending = sender.try_send_request(request);
+                    // Whoever can still send holds up what a connection that ends gives back.
+                    drop(sender);
+                    let sent = sending.await;
                     sent.map(|response| HttpResponse::new(response, None))
                 }
             };
@@ -112,7 +118,7 @@ impl Pool {
                 Err(failed) => failed,
             };
             match failed.take_message() {
-                Some(unsent) if is_kept => request = unsent,
+                Some(unsent) if !is_last => request = unsent,
                 message => {
                     let error = failed.into_error();
                     return Err(SendError::from_hyper(url, &error, message.is_some()));
@@ -154,27 +160,30 @@ impl Connections {
         origin: &Arc<Origin>,
         url: &HttpUrl,
     ) -> Result<Connection, Arc<ConnectFailure>> {
-        // Until it is known that each request needs a connection of its own, all wait for one.
-        let mut tries = 0;
-        while origin.speaks() != Speaks::Http1 && tries < KEPT_TRIES {
-            tries += 1;
-            let dialling = origin.join(|| {
+        // Until it is known that each request needs a connection of its own, all wait for one. What
+        // hinders that one need not hinder others.
+        if origin.speaks() != Speaks::Http1 {
+            let (dialling, is_ours) = origin.join(|| {
                 let (this, origin, url) = (Arc::clone(self), Arc::clone(origin), url.clone());
                 let dialling = async move {
-                    let dialled = this.dial(&url).await.map_err(Arc::new)?;
+                    let dialled = this.dial(&url, &origin).await.map_err(Arc::new)?;
                     origin.keep(dialled);
                     Ok(())
                 };
                 dialling.boxed()
             });
-            dialling.await?;
+            if is_ours {
+                dialling.await?;
+            } else {
+                let _ = tokio::time::timeout(JOINT_PATIENCE, dialling).await;
+            }
             if let Some(connection) = origin.take() {
                 return Ok(connection);
             }
         }
         let mut dialling = {
-            let (this, url) = (Arc::clone(self), url.clone());
-            async move { this.dial(&url).await }.boxed()
+            let (this, origin, url) = (Arc::clone(self), Arc::clone(origin), url.clone());
+            async move { this.dial(&url, &origin).await }.boxed()
         };
         tokio::select! {
             biased;
@@ -182,18 +191,19 @@ impl Connections {
                 origin.finish_behind(dialling);
                 Ok(connection)
             }
-            dialled = &mut dialling => Ok(match dialled.map_err(Arc::new)? {
-                Dialled::Alone(sender) => Connection::Alone(sender),
-                Dialled::Shared(sender) => {
+            dialled = &mut dialling => match dialled {
+                Ok(Dialled::Alone(sender)) => Ok(Connection::Alone(sender)),
+                Ok(Dialled::Shared(sender)) => {
                     origin.keep(Dialled::Shared(sender.clone()));
-                    Connection::Shared(sender)
+                    Ok(Connection::Shared(sender))
                 }
-            }),
+                Err(failure) => origin.take().ok_or_else(|| Arc::new(failure)),
+            },
         }
     }
 
-    async fn dial(&self, url: &HttpUrl) -> Result<Dialled, ConnectFailure> {
-        dial::dial(&self.connector, url).await
+    async fn dial(&self, url: &HttpUrl, origin: &Arc<Origin>) -> Result<Dialled, ConnectFailure> {
+        dial::dial(&self.connector, url, Arc::downgrade(origin)).await
     }
 }
 

@@ -37,8 +37,11 @@ const RESUME_AFTER: Duration = Duration::from_millis(500);
 const MAX_RESUMES: usize = 32;
 
 /// How long the end of a stream is waited for behind its answer, so that the connection can serve
-/// again. A server that does not end it in time is not waited for a second time.
+/// again.
 const DRAIN: Duration = Duration::from_millis(10);
+
+/// After so many streams in a row that did not end in time, no other one is waited for.
+const KEEPS_OPEN: usize = 3;
 
 /// How often it is looked for before it is waited for. A runtime of many threads lets the woken one
 /// go first, and the connection behind it.
@@ -277,16 +280,19 @@ impl Inner {
     /// Reads the end of a stream behind its answer.
     async fn drain(&self, mut response: HttpResponse) {
         use std::sync::atomic::Ordering::Relaxed;
-        if self.keeps_streams_open.load(Relaxed) {
-            return;
-        }
+        let kept_open = &self.streams_kept_open;
         let mut end = pin!(async { while let Ok(Some(_)) = response.chunk().await {} });
         // Most of the time the end is there and only its connection has to be let run: a timer would
         // wake the runtime's driver, which costs more than all the rest of a stream.
-        if soon(end.as_mut()).await || tokio::time::timeout(DRAIN, end).await.is_ok() {
-            return;
+        if soon(end.as_mut()).await {
+            return kept_open.store(0, Relaxed);
         }
-        self.keeps_streams_open.store(true, Relaxed);
+        if kept_open.load(Relaxed) < KEEPS_OPEN {
+            match tokio::time::timeout(DRAIN, end).await {
+                Ok(()) => kept_open.store(0, Relaxed),
+                Err(_) => drop(kept_open.fetch_add(1, Relaxed)),
+            }
+        }
     }
 
     pub(super) fn too_many_messages(&self) -> Error {

@@ -1,7 +1,7 @@
 //! Setting up a server.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Weak};
 
 use mcp_core::auth::{Anonymous, Contained, ServerId, SharedProvider};
@@ -191,7 +191,7 @@ impl HttpServerBuilder {
             shares: Arc::new(Shares::new(&limits)),
             limits,
             shared_discovery: arc_swap::ArcSwapOption::empty(),
-            keeps_streams_open: AtomicBool::new(false),
+            streams_kept_open: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
             farewells,
             farewell_permits: Arc::new(Semaphore::new(FAREWELLS)),

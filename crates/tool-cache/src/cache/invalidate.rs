@@ -34,7 +34,7 @@ impl ToolCache {
     }
 
     /// [`invalidate_principal_at`](Self::invalidate_principal_at) for a logout: whoever listens to
-    /// the [bus](ToolCacheBuilder::bus) of this cache learns that it was one.
+    /// the [bus](crate::ToolCacheBuilder::bus) of this cache learns that it was one.
     pub async fn invalidate_logged_out(&self, principal: &Principal, server: &ServerId) {
         self.store
             .invalidate_principal_at(principal, server, Cause::LoggedOut)

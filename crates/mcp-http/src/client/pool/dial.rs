@@ -1,15 +1,20 @@
 //! Opening a connection, and whose task it then is.
 
+use std::ops::{Deref, DerefMut};
+use std::pin::pin;
+use std::sync::Weak;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_service::Service as _;
 
 use super::super::body::RequestBody;
 use super::super::connect::{ConnectFailure, Connector};
 use super::super::url::HttpUrl;
+use super::origin::Origin;
 
 /// How often a connection that many share is asked whether it is still there, while it is used.
 const PING_EVERY: Duration = Duration::from_secs(20);
@@ -17,16 +22,71 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long it may take to say so.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a connection may take to close that nobody sends on any more. It writes what it still
+/// has, and its server may read nothing.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The end of an HTTP/1.1 connection that requests go in at. Its connection closes with it.
+pub(super) struct Sender {
+    sender: http1::SendRequest<RequestBody>,
+    /// Tells the connection's task when this is dropped.
+    _closing: DropGuard,
+}
+
+impl Deref for Sender {
+    type Target = http1::SendRequest<RequestBody>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.sender
+    }
+}
+
+impl DerefMut for Sender {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.sender
+    }
+}
+
+impl Sender {
+    /// Serves a connection in a task of its own, which ends with it.
+    pub(super) fn serve<C>(sender: http1::SendRequest<RequestBody>, connection: C) -> Self
+    where
+        C: Future<Output = Result<(), hyper::Error>> + Send + 'static,
+    {
+        let closing = CancellationToken::new();
+        let closed = closing.clone();
+        tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let outcome = tokio::select! {
+                outcome = &mut connection => outcome,
+                () = closed.cancelled() => {
+                    let closing = tokio::time::timeout(CLOSE_WITHIN, connection);
+                    closing.await.unwrap_or(Ok(()))
+                }
+            };
+            ended(outcome);
+        });
+        Self {
+            sender,
+            _closing: closing.drop_guard(),
+        }
+    }
+}
+
 /// A new connection, by what was agreed on.
 pub(super) enum Dialled {
     /// HTTP/1.1: for one request at a time.
-    Alone(http1::SendRequest<RequestBody>),
+    Alone(Sender),
     /// HTTP/2: for many.
     Shared(http2::SendRequest<RequestBody>),
 }
 
 /// Opens a connection. Its task ends once nobody can send on it any more, or it is lost.
-pub(super) async fn dial(connector: &Connector, url: &HttpUrl) -> Result<Dialled, ConnectFailure> {
+pub(super) async fn dial(
+    connector: &Connector,
+    url: &HttpUrl,
+    origin: Weak<Origin>,
+) -> Result<Dialled, ConnectFailure> {
     let stream = connector.clone().call(url.uri().clone()).await?;
     let failed = |error: hyper::Error| ConnectFailure::Lost(error.into());
     if stream.connected().is_negotiated_h2() {
@@ -37,11 +97,17 @@ pub(super) async fn dial(connector: &Connector, url: &HttpUrl) -> Result<Dialled
             .keep_alive_timeout(PONG_WITHIN)
             .handshake(stream);
         let (sender, connection) = opening.await.map_err(failed)?;
-        tokio::spawn(async move { ended(connection.await) });
+        tokio::spawn(async move {
+            ended(connection.await);
+            // Requests that it did not take wait until nobody could add to them.
+            if let Some(origin) = origin.upgrade() {
+                origin.forget_closed();
+            }
+        });
         return Ok(Dialled::Shared(sender));
     }
-    let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
-    tokio::spawn(async move { ended(connection.await) });
+    let (sender, connection) = http1::handshake(stream).await.map_err(failed)?;
+    let mut sender = Sender::serve(sender, connection);
     // It is good for others, too, once its task has begun.
     sender.ready().await.map_err(failed)?;
     Ok(Dialled::Alone(sender))

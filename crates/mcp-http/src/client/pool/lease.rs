@@ -1,22 +1,26 @@
 //! A connection whose response is still being read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hyper::client::conn::http1;
 use tokio::runtime::Handle;
 
-use super::super::body::RequestBody;
+use super::dial::Sender;
 use super::origin::Origin;
+
+/// How long a connection may take to be free once its response has been read or given up: a server
+/// may have answered without reading the request, and never will.
+const FREE_WITHIN: Duration = Duration::from_secs(5);
 
 /// An HTTP/1.1 connection that a response comes in on. Dropping it gives the connection back, once
 /// another request can follow.
 pub(in super::super) struct Lease {
-    sender: Option<http1::SendRequest<RequestBody>>,
+    sender: Option<Sender>,
     origin: Arc<Origin>,
 }
 
 impl Lease {
-    pub(super) fn new(sender: http1::SendRequest<RequestBody>, origin: &Arc<Origin>) -> Self {
+    pub(super) fn new(sender: Sender, origin: &Arc<Origin>) -> Self {
         Self {
             sender: Some(sender),
             origin: Arc::clone(origin),
@@ -38,7 +42,8 @@ impl Drop for Lease {
         {
             let origin = Arc::downgrade(&self.origin);
             runtime.spawn(async move {
-                if sender.ready().await.is_ok()
+                let freed = tokio::time::timeout(FREE_WITHIN, sender.ready());
+                if matches!(freed.await, Ok(Ok(())))
                     && let Some(origin) = origin.upgrade()
                 {
                     origin.give_back(sender);

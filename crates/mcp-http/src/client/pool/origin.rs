@@ -1,21 +1,22 @@
 //! What is kept of one origin: idle connections, or the one that all share.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::body::RequestBody;
 use super::super::connect::ConnectFailure;
 use super::Keep;
-use super::dial::Dialled;
+use super::dial::{Dialled, Sender};
 
 /// A connection for a request.
 pub(super) enum Connection {
     /// HTTP/1.1: until its response has been read, for this request alone.
-    Alone(http1::SendRequest<RequestBody>),
+    Alone(Sender),
     /// HTTP/2.
     Shared(http2::SendRequest<RequestBody>),
 }
@@ -51,7 +52,7 @@ struct State {
 }
 
 struct Idle {
-    sender: http1::SendRequest<RequestBody>,
+    sender: Sender,
     since: Instant,
 }
 
@@ -88,7 +89,7 @@ impl Origin {
     pub(super) fn take(&self) -> Option<Connection> {
         let mut state = self.lock();
         if let Some(shared) = &mut state.shared {
-            if !shared.sender.is_closed() {
+            if !shared.sender.is_closed() && shared.used.elapsed() <= self.keep.idle {
                 shared.used = Instant::now();
                 return Some(Connection::Shared(shared.sender.clone()));
             }
@@ -106,16 +107,18 @@ impl Origin {
     /// Waits for one that is given back.
     pub(super) async fn given_back(&self) -> Connection {
         loop {
-            // Somebody else may have been quicker, or a call that was before this one's time.
-            self.given_back.notified().await;
+            // Listened for before it is looked for, or one that comes in between would be missed.
+            let mut given_back = pin!(self.given_back.notified());
+            given_back.as_mut().enable();
             if let Some(connection) = self.take() {
                 return connection;
             }
+            given_back.await;
         }
     }
 
     /// Gives back a connection that another request can go out on.
-    pub(super) fn give_back(&self, sender: http1::SendRequest<RequestBody>) {
+    pub(super) fn give_back(&self, sender: Sender) {
         let mut state = self.lock();
         if state.idle.len() < self.keep.per_origin {
             let since = Instant::now();
@@ -143,17 +146,24 @@ impl Origin {
         }
     }
 
+    /// Forgets a shared connection that is closed.
+    pub(super) fn forget_closed(&self) {
+        let mut state = self.lock();
+        let closed = |shared: &mut SharedConnection| shared.sender.is_closed();
+        drop(state.shared.take_if(closed));
+    }
+
     /// The connection in the making that all wait for: this one, unless there is one already. It is
-    /// given up when nobody waits any more.
-    pub(super) fn join(&self, dialling: impl FnOnce() -> Dialling<Joined>) -> Joint {
+    /// given up when nobody waits any more. Says whether it is this one.
+    pub(super) fn join(&self, dialling: impl FnOnce() -> Dialling<Joined>) -> (Joint, bool) {
         let mut state = self.lock();
         let begun = state.joint.as_ref().and_then(WeakShared::upgrade);
         if let Some(begun) = begun.filter(|begun| begun.peek().is_none()) {
-            return begun;
+            return (begun, false);
         }
         let joint = dialling().shared();
         state.joint = joint.downgrade();
-        joint
+        (joint, true)
     }
 
     /// Lets a connection be opened to its end that the request does not need any more which it was
@@ -207,6 +217,7 @@ impl Drop for Behind {
 mod tests {
     use std::time::Duration;
 
+    use hyper::client::conn::http1;
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt as _, DuplexStream};
 
@@ -221,8 +232,8 @@ mod tests {
     async fn opened() -> (Dialled, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(1024);
         let opening = http1::handshake(TokioIo::new(ours));
-        let (mut sender, connection) = opening.await.unwrap();
-        tokio::spawn(connection);
+        let (sender, connection) = opening.await.unwrap();
+        let mut sender = Sender::serve(sender, connection);
         sender.ready().await.unwrap();
         (Dialled::Alone(sender), theirs)
     }
