@@ -1,5 +1,6 @@
-//! What each crate depends on: how much, on what it must not, and in which direction.
+//! What each crate depends on: how much, how new, on what it must not, and in which direction.
 
+mod age;
 mod arrows;
 mod deny;
 mod weight;
@@ -12,6 +13,7 @@ pub(crate) fn run() -> Result<()> {
     let shell = workspace::shell()?;
     let packages = workspace::packages(&shell)?;
     let mut faults = arrows::faults(&packages);
+    faults.extend(age::faults(&shell, &packages)?);
     faults.extend(weight::faults(&shell, &packages)?);
     for fault in &faults {
         eprintln!("{fault}");

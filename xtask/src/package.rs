@@ -15,7 +15,10 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     let packages = workspace::packages(&shell)?;
     let packages = workspace::published(&packages);
     println!("{}", packages.join(", "));
-    forget_unpacked(&packages);
+    // Only what is built is unpacked.
+    if !args.contains(&"--no-verify") {
+        forget_unpacked(&packages);
+    }
     let packages = packages.iter().flat_map(|name| ["--package", name]);
     // What was built of earlier packages of the same version would stand in, too.
     let folder = workspace::root()?.join("target/packaged");
