@@ -88,17 +88,19 @@ pub(crate) async fn supervise(
     connection.ended(&error, crashed);
 
     connection.outbox.close();
-    if exited {
-        // What is left of its group goes with the guard.
-        return;
-    }
-    tokio::select! {
-        () = guard.goodbye(care.close, care.terminate) => {}
-        // It may have to write before it can leave.
-        never = async { streams.rest().await; std::future::pending::<Infallible>().await } => {
-            match never {}
+    // Where it has exited, what is left of its group goes with the guard.
+    if !exited {
+        tokio::select! {
+            () = guard.goodbye(care.close, care.terminate) => {}
+            // It may have to write before it can leave.
+            never = async { streams.rest().await; std::future::pending::<Infallible>().await } => {
+                match never {}
+            }
         }
     }
+    // The guard says that the child is gone: its pipes are, too, by then.
+    drop(streams);
+    drop(guard);
 }
 
 /// Reads, writes and waits until there is a reason to end.
