@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use rmcp::model::{CallToolResult, ContentBlock};
-use serde::de::{DeserializeOwned, IgnoredAny, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Error;
+use crate::wire::CompleteResult;
 
 /// The result of a call, kept as the server wrote it and read on demand.
 ///
@@ -20,7 +21,7 @@ use crate::Error;
 /// ```
 #[derive(Clone)]
 pub struct ToolOutput {
-    raw: Box<RawValue>,
+    raw: Box<str>,
     is_error: bool,
 }
 
@@ -48,38 +49,6 @@ struct Shape {
     is_error: Option<bool>,
 }
 
-/// The same of a result that may be of several types.
-#[derive(Deserialize)]
-struct Typed {
-    #[serde(default, rename = "content")]
-    _content: Option<Vec<IgnoredAny>>,
-    #[serde(default, rename = "isError")]
-    is_error: Option<bool>,
-    #[serde(default, rename = "resultType")]
-    is_complete: Option<IsComplete>,
-}
-
-/// Whether `resultType` says that nothing else is to come (2026-07-28, basic).
-struct IsComplete(bool);
-
-impl<'de> Deserialize<'de> for IsComplete {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Word;
-        impl Visitor<'_> for Word {
-            type Value = IsComplete;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the type of a result")
-            }
-
-            fn visit_str<E>(self, word: &str) -> Result<IsComplete, E> {
-                Ok(IsComplete(word == "complete"))
-            }
-        }
-        deserializer.deserialize_str(Word)
-    }
-}
-
 /// One block of content.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
@@ -104,18 +73,14 @@ impl ToolOutput {
         Self::from_boxed(raw.to_owned())
     }
 
-    /// Reads the `result` of a `tools/call` answer where it is one that is complete, in one look;
-    /// `None` where it is anything else, which [`parse`](Self::parse) or
-    /// [`needs_input`](crate::duplex::needs_input) tell apart. For transports.
-    pub fn parse_complete(raw: &RawValue) -> Option<Self> {
-        if !raw.get().starts_with('{') {
-            return None;
-        }
-        let typed: Typed = serde_json::from_str(raw.get()).ok()?;
-        let is_complete = typed.is_complete.is_none_or(|it| it.0);
-        is_complete.then(|| Self {
-            is_error: typed.is_error.unwrap_or(false),
-            raw: raw.to_owned(),
+    /// Reads a whole answer to `tools/call`, every byte once. `None` where the text is anything but a
+    /// complete result for this id; [`Message`](crate::wire::Message) tells what it is then. For
+    /// transports.
+    pub fn parse_answer(text: &[u8], id: u64) -> Option<Self> {
+        let result = CompleteResult::of_answer(text, id)?;
+        Some(Self {
+            raw: result.text.into(),
+            is_error: result.is_error,
         })
     }
 
@@ -127,7 +92,7 @@ impl ToolOutput {
             .map_err(|error| Error::protocol_because("the result is not a tool result", error))?;
         Ok(Self {
             is_error: shape.is_error.unwrap_or(false),
-            raw,
+            raw: raw.into(),
         })
     }
 
@@ -160,7 +125,10 @@ impl ToolOutput {
     fn made(result: &Value, is_error: bool) -> Self {
         // A `Value` always serialises; the fallback is the empty result.
         let raw = serde_json::value::to_raw_value(result).unwrap_or_default();
-        Self { raw, is_error }
+        Self {
+            raw: raw.into(),
+            is_error,
+        }
     }
 
     /// Whether the tool reports failure. The output is for the model all the same.
@@ -230,7 +198,7 @@ impl ToolOutput {
     }
 
     /// The whole result, byte for byte.
-    pub fn raw(&self) -> &RawValue {
+    pub fn raw(&self) -> &str {
         &self.raw
     }
 
@@ -239,13 +207,13 @@ impl ToolOutput {
     /// # Errors
     /// [`Failure::Protocol`](crate::Failure) when it has a block that the type cannot hold.
     pub fn to_rmcp(&self) -> Result<CallToolResult, Error> {
-        serde_json::from_str(self.raw.get())
+        serde_json::from_str(&self.raw)
             .map_err(|error| Error::protocol_because("the result does not fit the type", error))
     }
 
     fn parts(&self) -> Parts<'_> {
         // Checked when the output was made.
-        serde_json::from_str(self.raw.get()).unwrap_or(Parts {
+        serde_json::from_str(&self.raw).unwrap_or(Parts {
             content: None,
             structured_content: None,
             meta: None,
@@ -258,7 +226,7 @@ impl fmt::Debug for ToolOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolOutput")
             .field("is_error", &self.is_error)
-            .field("bytes", &self.raw.get().len())
+            .field("bytes", &self.raw.len())
             .finish_non_exhaustive()
     }
 }
@@ -307,7 +275,7 @@ mod tests {
             {"type":"text","text":"b"}],"structuredContent":null,"isError":true,"_meta":{"k":1},
             "own":2}"#;
         let output = output(raw);
-        assert_eq!(output.raw().get(), raw);
+        assert_eq!(output.raw(), raw);
         assert_eq!(output.text(), "a\nb");
         assert!(output.is_error());
         assert_eq!(output.structured_content().unwrap().get(), "null");
@@ -338,30 +306,6 @@ mod tests {
                 ToolOutput::parse(serde_json::from_str(raw).unwrap()).is_err(),
                 "{raw}"
             );
-        }
-    }
-
-    #[test]
-    fn only_a_complete_result_is_read_in_one_look() {
-        let read = |raw: &str| ToolOutput::parse_complete(serde_json::from_str(raw).unwrap());
-        for raw in [
-            r#"{"content":[]}"#,
-            r#"{"resultType":"complete","content":[],"isError":true}"#,
-            r#"{"resultType":null}"#,
-        ] {
-            let parsed = ToolOutput::parse(serde_json::from_str(raw).unwrap()).unwrap();
-            let complete = read(raw).unwrap();
-            assert_eq!(complete.is_error(), parsed.is_error());
-            assert_eq!(complete.raw.get(), raw);
-        }
-        for raw in [
-            r#"{"resultType":"input_required"}"#,
-            r#"{"resultType":"later"}"#,
-            r#"{"resultType":7}"#,
-            r#"{"content":{}}"#,
-            "[]",
-        ] {
-            assert!(read(raw).is_none(), "{raw}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! For transports. Everything is read from borrowed text, and schemas and results stay text.
 
+mod answer;
 mod collector;
 mod cursor;
 mod malformed;
@@ -9,6 +10,7 @@ mod message;
 mod request;
 mod tools;
 
+pub(crate) use answer::CompleteResult;
 pub use collector::ToolCollector;
 pub use malformed::Malformed;
 pub use message::{Message, RpcError, clean};

@@ -126,7 +126,6 @@ impl HttpClient {
         headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
         let mut request = http::Request::new(RequestBody::new(body, departure));
         *request.method_mut() = method;
-        *request.uri_mut() = url.uri().clone();
         *request.headers_mut() = headers;
         // In a box: futures that hold this one hold it twice and more.
         Box::pin(self.pool(policy).send(url, request)).await

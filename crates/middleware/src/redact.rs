@@ -49,7 +49,7 @@ impl Redact {
     }
 
     fn rewritten(&self, output: &ToolOutput) -> Result<Option<ToolOutput>, Error> {
-        let mut result: Value = serde_json::from_str(output.raw().get())
+        let mut result: Value = serde_json::from_str(output.raw())
             .map_err(|error| Error::protocol_because("the result cannot be read", error))?;
         if !self.rewrite(&mut result) {
             return Ok(None);
@@ -130,9 +130,9 @@ mod tests {
         assert!(!format!("{redact:?}").contains("canary"));
         let tool = server.tool(&json!({})).with_middleware(redact);
         let seen = tool.call(()).await.unwrap();
-        assert!(!seen.raw().get().contains("canary"), "{}", seen.raw());
+        assert!(!seen.raw().contains("canary"), "{}", seen.raw());
         assert_eq!(seen.text(), "it is [redacted]!");
         assert!(seen.is_error());
-        assert_eq!(tool.call(()).await.unwrap().raw().get(), clean);
+        assert_eq!(tool.call(()).await.unwrap().raw(), clean);
     }
 }

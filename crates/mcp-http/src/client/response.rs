@@ -62,8 +62,15 @@ impl HttpResponse {
 
     /// Whether the media type is this one, whatever its case and parameters.
     pub fn is(&self, media_type: &str) -> bool {
-        self.content_type()
-            .is_some_and(|given| given.eq_ignore_ascii_case(media_type))
+        let Some(value) = self.headers.get(header::CONTENT_TYPE) else {
+            return false;
+        };
+        let value = value.as_bytes().trim_ascii_start();
+        let Some((given, parameters)) = value.split_at_checked(media_type.len()) else {
+            return false;
+        };
+        let is_all = matches!(parameters.trim_ascii_start(), [] | [b';', ..]);
+        is_all && given.eq_ignore_ascii_case(media_type.as_bytes())
     }
 
     /// The next piece of the body; `None` at its end.

@@ -315,13 +315,8 @@ impl Inner {
                 id: Some(id),
                 outcome: Ok(result),
             } if id == reading.id => {
-                if reading.session.is_none() {
-                    if let Some(done) = take.take_complete(result) {
-                        return Ok(Step::Answer(Reply::Done(done)));
-                    }
-                    if needs_input(reading.rpc, result)? {
-                        return Ok(Step::Answer(Reply::NeedsInput(result.to_owned())));
-                    }
+                if reading.session.is_none() && needs_input(reading.rpc, result)? {
+                    return Ok(Step::Answer(Reply::NeedsInput(result.to_owned())));
                 }
                 Ok(Step::Answer(Reply::Done(take.take(result)?)))
             }

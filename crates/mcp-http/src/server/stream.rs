@@ -51,7 +51,7 @@ impl Inner {
             let _place = self.shares.place(context).await?;
             let asked = match rpc.fields {
                 Fields::Call(call) => (duplex.call_tool(call, context).await)
-                    .and_then(|output| take.take(output.raw())),
+                    .and_then(|output| take.take_output(output)),
                 _ => (duplex.request(rpc.method, &rpc.params(), context).await)
                     .and_then(|result| take.take(&result)),
             };

@@ -16,11 +16,10 @@ pub(crate) trait Take<T> {
         None
     }
 
-    /// Reads a result that is complete, where that is quicker; `None` where it is anything else,
-    /// which is then looked at more closely.
-    fn take_complete(&mut self, result: &RawValue) -> Option<T> {
-        let _ = result;
-        None
+    /// Reads a tool's output that is one already.
+    fn take_output(&mut self, output: ToolOutput) -> Result<T, Error> {
+        let result = serde_json::from_str(output.raw());
+        self.take(result.map_err(|error| Error::protocol_because("no result", error))?)
     }
 }
 
@@ -38,8 +37,12 @@ impl Take<ToolOutput> for Output {
         ToolOutput::parse(result)
     }
 
-    fn take_complete(&mut self, result: &RawValue) -> Option<ToolOutput> {
-        ToolOutput::parse_complete(result)
+    fn take_whole(&mut self, answer: &[u8], id: u64) -> Option<Result<ToolOutput, Error>> {
+        ToolOutput::parse_answer(answer, id).map(Ok)
+    }
+
+    fn take_output(&mut self, output: ToolOutput) -> Result<ToolOutput, Error> {
+        Ok(output)
     }
 }
 

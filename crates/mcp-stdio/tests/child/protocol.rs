@@ -23,7 +23,7 @@ async fn tools_are_listed_and_called_with_every_byte() {
             .await
             .unwrap();
         assert_eq!(output.text(), "zwölf\n\u{0}");
-        assert!(output.raw().get().contains(r#""own":{"a":2,"z":1}"#));
+        assert!(output.raw().contains(r#""own":{"a":2,"z":1}"#));
         server.ping(&context()).await.unwrap();
         server.close(&context()).await;
     }

@@ -25,7 +25,7 @@ async fn tools_come_over_pages_and_calls_keep_every_byte() {
     assert_eq!(names, ["b", "a"]);
     assert_eq!(listing.server.name, "old");
     let output = call(&duplex, &context()).await.unwrap();
-    let read: Value = serde_json::from_str(output.raw().get()).unwrap();
+    let read: Value = serde_json::from_str(output.raw()).unwrap();
     assert_eq!(read["z"], 1);
     let sent = sent.lock().unwrap();
     assert_eq!(
