@@ -12,6 +12,7 @@ pub(crate) mod redirect;
 mod request;
 mod resolve;
 mod response;
+mod socket;
 mod tls;
 mod url;
 
@@ -22,7 +23,6 @@ use http::{HeaderMap, HeaderValue, header};
 use mcp_core::{Error, Limits};
 
 pub(crate) use self::body::Departure;
-use self::body::RequestBody;
 pub use self::builder::HttpClientBuilder;
 pub use self::failure::SendError;
 pub use self::handshake::Handshake;
@@ -112,23 +112,21 @@ impl HttpClient {
     /// # Errors
     /// [`SendError`] says whether the server may have received the request; its error is of kind
     /// `connect`, `tls`, `address_refused`, `timeout` (connecting) or `protocol`.
-    pub async fn send(&self, request: HttpRequest<'_>) -> Result<HttpResponse, SendError> {
-        let HttpRequest {
-            method,
-            url,
-            mut headers,
-            body,
-            source,
-            departure,
-        } = request;
-        let policy = self.policy(url, source).map_err(SendError::refused)?;
-        headers.insert(header::ACCEPT_ENCODING, IDENTITY);
-        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
-        let mut request = http::Request::new(RequestBody::new(body, departure));
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        // In a box: futures that hold this one hold it twice and more.
-        Box::pin(self.pool(policy).send(url, request)).await
+    pub async fn send(&self, mut request: HttpRequest<'_>) -> Result<HttpResponse, SendError> {
+        self.send_out(&mut request).await
+    }
+
+    /// As [`send`](Self::send). What was sent is taken out of the request: futures that are given one
+    /// by value hold it twice and more.
+    pub(crate) async fn send_out(
+        &self,
+        request: &mut HttpRequest<'_>,
+    ) -> Result<HttpResponse, SendError> {
+        let policy = self.policy(request.url, request.source);
+        let policy = policy.map_err(SendError::refused)?;
+        request.headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+        (request.headers.entry(header::USER_AGENT)).or_insert(USER_AGENT);
+        self.pool(policy).send(request).await
     }
 
     /// Sends a request and follows redirects: at most `Limits::redirects`, never from `https` to

@@ -8,12 +8,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 
 /// A body in one piece, which a connection takes when it writes it.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
-    bytes: Full<Bytes>,
+    bytes: Bytes,
     departure: Option<Departure>,
 }
 
@@ -33,10 +32,12 @@ pub(crate) struct HeldBack;
 
 impl RequestBody {
     pub(crate) fn new(bytes: Bytes, departure: Option<Departure>) -> Self {
-        Self {
-            bytes: Full::new(bytes),
-            departure,
-        }
+        Self { bytes, departure }
+    }
+
+    /// What it was made of, of one that has not left.
+    pub(crate) fn into_parts(self) -> (Bytes, Option<Departure>) {
+        (self.bytes, self.departure)
     }
 }
 
@@ -62,22 +63,22 @@ impl Body for RequestBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HeldBack>>> {
         let departure = self.departure.as_ref();
         if departure.is_some_and(|departure| departure.go(LEFT) == HELD_BACK) {
             return Poll::Ready(Some(Err(HeldBack)));
         }
-        let frame = Pin::new(&mut self.bytes).poll_frame(context);
-        frame.map_err(|never| match never {})
+        let bytes = std::mem::take(&mut self.bytes);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_end_stream()
+        self.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.bytes.size_hint()
+        SizeHint::with_exact(self.bytes.len() as u64)
     }
 }
 

@@ -11,17 +11,16 @@ use http::{HeaderValue, Uri};
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::policy::AddressPolicy;
 use super::resolve::{GuardedResolver, Refused, Resolve};
+use super::socket::Socket;
 use super::tls::Tls;
 use super::url::HttpUrl;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Stream = MaybeHttpsStream<Socket>;
 
 /// Why there is no connection. Nothing has been sent.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +137,7 @@ struct Tcp {
 }
 
 impl Service<Uri> for Tcp {
-    type Response = TokioIo<TcpStream>;
+    type Response = Socket;
     type Error = ConnectFailure;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -162,7 +161,7 @@ impl Service<Uri> for Tcp {
                 std::future::poll_fn(|context| tunnel.poll_ready(context))
                     .await
                     .map_err(|error| ConnectFailure::Tcp(error.into()))?;
-                let tunnelled = tunnel.call(uri).await;
+                let tunnelled = tunnel.call(uri).await.map(Socket::new);
                 tunnelled.map_err(|error| ConnectFailure::Tcp(error.into()))
             });
         }
@@ -171,7 +170,8 @@ impl Service<Uri> for Tcp {
             std::future::poll_fn(|context| http.poll_ready(context))
                 .await
                 .map_err(|error| ConnectFailure::Tcp(error.into()))?;
-            http.call(uri).await.map_err(|error| {
+            let connected = http.call(uri).await.map(Socket::new);
+            connected.map_err(|error| {
                 let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
                 while let Some(error) = cause {
                     if let Some(Refused(reason)) = error.downcast_ref() {

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{Request, header};
+use http::header;
 use tokio::task::JoinHandle;
 
-use super::body::RequestBody;
 use super::connect::{ConnectFailure, Connector};
 use super::failure::SendError;
+use super::request::HttpRequest;
 use super::response::HttpResponse;
 use super::url::HttpUrl;
 
@@ -71,14 +71,13 @@ impl Pool {
         }))
     }
 
-    /// Sends a request to a URL, which it does not name itself, and waits for the head of its
-    /// response. What never left, because the connection
+    /// Sends a request and waits for the head of its response. What never left, because the connection
     /// was closed at the other end, goes out on another.
     pub(super) async fn send(
         &self,
-        url: &HttpUrl,
-        mut request: Request<RequestBody>,
+        request: &mut HttpRequest<'_>,
     ) -> Result<HttpResponse, SendError> {
+        let url = request.url;
         let origin = self.0.origin(url);
         let mut tries = 0;
         loop {
@@ -93,10 +92,10 @@ impl Pool {
             };
             let sent = match connection {
                 Connection::Alone(mut sender) => {
-                    *request.uri_mut() = url.target().clone();
-                    let host = request.headers_mut().entry(header::HOST);
+                    let host = request.headers.entry(header::HOST);
                     host.or_insert_with(|| url.authority().clone());
-                    let sent = sender.try_send_request(request).await;
+                    let sending = sender.try_send_request(request.take_out(url.target().clone()));
+                    let sent = sending.await;
                     sent.map(|response| {
                         // A short answer comes in one piece with its head: the connection is free.
                         if sender.is_ready() {
@@ -107,8 +106,9 @@ impl Pool {
                     })
                 }
                 Connection::Shared(mut sender) => {
-                    *request.uri_mut() = url.uri().clone();
-                    let sending = sender.try_send_request(request);
+                    // Its name for the host is `:authority` (RFC 9113, section 8.3.1).
+                    request.headers.remove(header::HOST);
+                    let sending = sender.try_send_request(request.take_out(url.uri().clone()));
                     // Whoever can still send holds up what a connection that ends gives back.
                     drop(sender);
                     let sent = sending.await;
@@ -120,7 +120,7 @@ impl Pool {
                 Err(failed) => failed,
             };
             match failed.take_message() {
-                Some(unsent) if !is_last => request = unsent,
+                Some(unsent) if !is_last => request.put_back(unsent),
                 message => {
                     let error = failed.into_error();
                     return Err(SendError::from_hyper(url, &error, message.is_some()));

@@ -1,12 +1,13 @@
 //! A request, and who chose where it goes.
 
 use std::fmt;
+use std::mem::take;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use mcp_core::auth::Credentials;
 
-use super::body::Departure;
+use super::body::{Departure, RequestBody};
 use super::url::HttpUrl;
 
 /// One request of the guarded client. Printing shows where it goes and the names of its headers:
@@ -66,6 +67,23 @@ impl<'a> HttpRequest<'a> {
             source: UrlSource::Configured,
             departure: None,
         }
+    }
+
+    /// What goes out, to a target on whatever connection. What is left here is empty.
+    pub(super) fn take_out(&mut self, target: Uri) -> Request<RequestBody> {
+        let body = RequestBody::new(take(&mut self.body), self.departure.take());
+        let mut request = Request::new(body);
+        *request.method_mut() = take(&mut self.method);
+        *request.uri_mut() = target;
+        *request.headers_mut() = take(&mut self.headers);
+        request
+    }
+
+    /// Takes back what did not go out.
+    pub(super) fn put_back(&mut self, unsent: Request<RequestBody>) {
+        let (head, body) = unsent.into_parts();
+        (self.method, self.headers) = (head.method, head.headers);
+        (self.body, self.departure) = body.into_parts();
     }
 
     /// Sets a header.

@@ -97,7 +97,8 @@ impl Inner {
     /// credentials, along redirects within the origin, and once when the connection died and
     /// sending it twice does no harm.
     ///
-    /// `headers` writes all headers but the credentials'; it is called for each sending.
+    /// `headers` writes all headers but the credentials' into an empty map; it is called for each
+    /// sending.
     pub(crate) async fn exchange(
         &self,
         exchange: &Exchange<'_>,
@@ -131,7 +132,7 @@ impl Inner {
             let mut request = HttpRequest::new(exchange.method.clone(), url);
             request.headers = map;
             request.body = exchange.body.clone();
-            let response = match self.send(exchange, request).await? {
+            let response = match self.send(exchange, &mut request).await? {
                 Ok(response) => response,
                 Err(error) if !reconnected && may_repeat(&error) => {
                     reconnected = true;
@@ -154,7 +155,7 @@ impl Inner {
                     return Ok(Answered { response, sent });
                 };
                 redirected = Some(to);
-                discard(response).await;
+                Box::pin(discard(response)).await;
                 continue;
             }
             self.tell_nonce(wanted, &response);
@@ -180,7 +181,7 @@ impl Inner {
                 match Box::pin(self.rejected(rejection, exchange.context)).await? {
                     Recovery::Retry => {
                         scopes = scopes_of(&challenges);
-                        discard(response).await;
+                        Box::pin(discard(response)).await;
                         continue;
                     }
                     Recovery::NeedsAuthorization(required) if status == StatusCode::FORBIDDEN => {

@@ -12,13 +12,13 @@ impl Inner {
     pub(super) async fn send(
         &self,
         exchange: &Exchange<'_>,
-        mut request: HttpRequest<'_>,
+        request: &mut HttpRequest<'_>,
     ) -> Result<Result<HttpResponse, SendError>, Fault> {
-        let watch = Watch::over(exchange.under_way, &mut request);
+        let watch = Watch::over(exchange.under_way, request);
         let response = match exchange.silence {
-            None => self.client.send(request).await,
+            None => self.client.send_out(request).await,
             Some(limit) => {
-                let response = Box::pin(self.client.send(request));
+                let response = Box::pin(self.client.send_out(request));
                 let response = tokio::time::timeout(limit, response).await;
                 response.map_err(|_| Fault::silent(limit))?
             }

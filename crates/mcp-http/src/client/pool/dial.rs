@@ -1,5 +1,6 @@
 //! Opening a connection, and whose task it then is.
 
+use std::convert::Infallible;
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::Weak;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use hyper::client::conn::{http1, http2};
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::sync::oneshot;
 use tower_service::Service as _;
 
 use super::super::body::RequestBody;
@@ -30,7 +31,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Sender {
     sender: http1::SendRequest<RequestBody>,
     /// Tells the connection's task when this is dropped.
-    _closing: DropGuard,
+    _closing: oneshot::Sender<Infallible>,
 }
 
 impl Deref for Sender {
@@ -53,13 +54,13 @@ impl Sender {
     where
         C: Future<Output = Result<(), hyper::Error>> + Send + 'static,
     {
-        let closing = CancellationToken::new();
-        let closed = closing.clone();
+        let (closing, closed) = oneshot::channel();
         tokio::spawn(async move {
             let mut connection = pin!(connection);
             let outcome = tokio::select! {
+                biased;
                 outcome = &mut connection => outcome,
-                () = closed.cancelled() => {
+                _ = closed => {
                     let closing = tokio::time::timeout(CLOSE_WITHIN, connection);
                     closing.await.unwrap_or(Ok(()))
                 }
@@ -68,7 +69,7 @@ impl Sender {
         });
         Self {
             sender,
-            _closing: closing.drop_guard(),
+            _closing: closing,
         }
     }
 }
