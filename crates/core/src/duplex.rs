@@ -29,7 +29,7 @@ mod tests;
 pub use capabilities::Capabilities;
 pub use channel::{Channel, Outgoing};
 pub use connection::{Duplex, Settings};
-pub use input::{Asked, InputHandler, InputRequest, Offer, OpenRequest};
+pub use input::{Asked, InputHandler, InputRequest, Offer, OpenRequest, declared};
 pub use introduction::{Discovery, Handshake};
 pub use params::MetaOver;
 pub use rounds::{Input, needs_input};

@@ -95,8 +95,9 @@ pub(crate) struct Inner {
     pub(crate) protocol: Option<ProtocolVersion>,
     pub(crate) client_identity: ClientIdentity,
     pub(crate) input: Option<Arc<dyn InputHandler>>,
-    /// What the client says that it can do: what its handler says.
+    /// What the client says that it can do.
     pub(crate) capabilities: Value,
+    pub(crate) extensions: Map<String, Value>,
     /// `_meta` of most requests of the newest version, written once.
     pub(crate) written_meta: Option<Box<RawValue>>,
     /// Whether sessions keep a stream open for what the server says unasked.
@@ -266,7 +267,7 @@ impl Inner {
                 Ok(done) => return Ok(done),
                 Err(fault) if again && fault.is_other_era() => {
                     again = false;
-                    self.finder.forget();
+                    self.finder.doubt(era);
                     // Some servers say 400 when a tool fails: then it has run.
                     let nothing_ran = rpc.is_repeatable() || fault.is_unknown_version();
                     if !nothing_ran && self.era(context).await?.0 == era {

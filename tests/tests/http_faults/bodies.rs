@@ -4,13 +4,13 @@ use mcp_core::auth::Bearer;
 use mcp_core::{ErrorKind, ToolServer};
 use mcp_http::HttpServer;
 use mcp_testbed::ClosedPort;
-use mcp_testbed::fault::{FaultServer, Request};
+use mcp_testbed::fault::{FaultServer, Request, Wire};
 use serde_json::json;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{call, call_answered, context, modern, shown};
+use crate::harness::{call, call_answered, context, legacy, modern, shown};
 
 pub(crate) const JSON_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
@@ -140,20 +140,21 @@ async fn c7_a_stream_cut_anywhere_reads_alike() {
     assert_eq!(call(&client).await.unwrap().text(), "zürich");
 }
 
+/// Answers that end too soon.
+const CUT_OFF: [fn(&Request) -> String; 5] = [
+    |_| String::new(),
+    |_| "HTTP/1.1 200".to_owned(),
+    |_| format!("{JSON_HEAD}Content-Length: 100\r\n\r\n{{\"jsonrpc\""),
+    |_| format!("{JSON_HEAD}Content-Length: 18\r\n\r\n{{\"jsonrpc\":\"2.0\",\""),
+    |request| {
+        let answer = request.result(&json!({}));
+        format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {answer}\n")
+    },
+];
+
 #[tokio::test]
 async fn c8_a_lost_answer_is_an_unknown_outcome() {
-    type Cut = fn(&Request) -> String;
-    let cuts: [Cut; 5] = [
-        |_| String::new(),
-        |_| "HTTP/1.1 200".to_owned(),
-        |_| format!("{JSON_HEAD}Content-Length: 100\r\n\r\n{{\"jsonrpc\""),
-        |_| format!("{JSON_HEAD}Content-Length: 18\r\n\r\n{{\"jsonrpc\":\"2.0\",\""),
-        |request| {
-            let answer = request.result(&json!({}));
-            format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {answer}\n")
-        },
-    ];
-    for (index, cut) in cuts.into_iter().enumerate() {
+    for (index, cut) in CUT_OFF.into_iter().enumerate() {
         let error = call_answered(move |request, mut wire| async move {
             wire.raw(cut(&request)).await;
             None
@@ -184,6 +185,47 @@ async fn c8_a_list_whose_connection_died_is_asked_for_again() {
     let client = modern(&server).build().unwrap();
     let listing = client.list_tools(&context("alice")).await.unwrap();
     assert_eq!(listing.tools.len(), 1);
+}
+
+#[tokio::test]
+async fn c8_a_list_that_was_cut_off_is_asked_for_once_more() {
+    for (index, cut) in CUT_OFF.into_iter().enumerate() {
+        for (fails, dialect) in [
+            (1, modern as fn(&FaultServer) -> _),
+            (1, legacy),
+            (9, modern),
+        ] {
+            let lists = Arc::new(AtomicUsize::new(0));
+            let asked = Arc::clone(&lists);
+            let server = FaultServer::start(move |request: Request, mut wire: Wire| {
+                let asked = Arc::clone(&asked);
+                async move {
+                    let is_list = request.rpc_method() == "tools/list";
+                    if is_list && asked.fetch_add(1, Ordering::SeqCst) < fails {
+                        wire.raw(cut(&request)).await;
+                        return None;
+                    }
+                    if request.header("mcp-method").is_some() {
+                        wire.modern(&request).await.then_some(wire)
+                    } else {
+                        wire.session(&request, "s-1").await.then_some(wire)
+                    }
+                }
+            })
+            .await;
+            let client = dialect(&server).build().unwrap();
+            let listed = client.list_tools(&context("alice")).await;
+            let kind = listed.map(|listing| listing.tools.len());
+            let kind = kind.map_err(|error| error.kind());
+            let expected = if fails == 1 {
+                Ok(1)
+            } else {
+                Err(ErrorKind::Connect)
+            };
+            assert_eq!(kind, expected, "{index}");
+            assert_eq!(lists.load(Ordering::SeqCst), 2, "{index}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Which dialect a server speaks, and that it may change.
 
-use mcp_core::{ProtocolVersion, ToolServer};
+use mcp_core::{ErrorKind, ProtocolVersion, ToolServer};
 use mcp_http::{HttpClient, HttpServer};
 use mcp_testbed::fault::FaultServer;
 use serde_json::json;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::harness::{call, call_within, context, small};
+use crate::harness::{call, call_within, context, later, small};
 
 #[tokio::test]
 async fn a_server_silent_to_the_probe_is_spoken_with_in_sessions() {
@@ -78,6 +78,28 @@ async fn a_server_that_learns_the_new_dialect_is_followed() {
     call_within(&client, &context).await.unwrap();
     let listing = client.list_tools(&context).await.unwrap();
     assert_eq!(listing.server.protocol, Some(ProtocolVersion::V2026_07_28));
+}
+
+#[tokio::test]
+async fn who_is_always_refused_does_not_have_the_server_asked_over_and_over() {
+    let server = FaultServer::start(|request, mut wire| async move {
+        let sent = match request.rpc_method().as_str() {
+            "tools/call" => wire.respond(404, &[], "").await,
+            _ => wire.modern(&request).await,
+        };
+        sent.then_some(wire)
+    })
+    .await;
+    let client = HttpServer::builder(server.url()).build().unwrap();
+    for _ in 0..5 {
+        let error = call(&client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HttpStatus);
+    }
+    assert_eq!(server.count("server/discover"), 2);
+    later(Duration::from_secs(1)).await;
+    call(&client).await.unwrap_err();
+    call(&client).await.unwrap_err();
+    assert_eq!(server.count("server/discover"), 3);
 }
 
 #[tokio::test]

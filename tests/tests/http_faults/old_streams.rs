@@ -27,6 +27,7 @@ async fn an_old_server_is_found_behind_any_path_and_each_post_has_its_own_token(
     .await;
     let client = HttpServer::builder(server.url())
         .credentials(Arc::new(Eager::default()))
+        .extension("io.example/own")
         .build()
         .unwrap();
     let listing = client.list_tools(&context("alice")).await.unwrap();
@@ -41,6 +42,11 @@ async fn an_old_server_is_found_behind_any_path_and_each_post_has_its_own_token(
         .map(|it| it.header("authorization").unwrap())
         .collect();
     assert_eq!(tokens.len(), seen.len());
+    let declaring = ["server/discover", "initialize"].map(|method| {
+        let asked = seen.iter().rfind(|it| it.rpc_method() == method).unwrap();
+        asked.json().to_string().contains("io.example/own")
+    });
+    assert_eq!(declaring, [true; 2]);
 
     // Only where nobody said otherwise.
     let strict = HttpServer::builder(server.url())

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::Response;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Request, Response};
 use mcp_core::auth::Bearer;
 use mcp_core::{Error, ErrorKind, ProtocolVersion, ToolCall, ToolDefinition, ToolServer as _};
 use mcp_http::HttpServer;
@@ -11,6 +13,7 @@ use mcp_testbed::shown;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::authority::Authority;
@@ -61,28 +64,71 @@ async fn odd_at_first(
                         respond.send_reset(h2::Reason::REFUSED_STREAM);
                         continue;
                     }
-                    answers.spawn(async move {
-                        let mut body = request.into_body();
-                        let mut text = Vec::new();
-                        while let Some(Ok(part)) = body.data().await {
-                            text.extend_from_slice(&part);
-                        }
-                        let asked: Value = serde_json::from_slice(&text).unwrap();
-                        let result = json!({"content": [{"type": "text", "text": "taken"}]});
-                        let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
-                        let head = Response::builder().header("content-type", "application/json");
-                        let mut sending = respond
-                            .send_response(head.body(()).unwrap(), false)
-                            .unwrap();
-                        sending
-                            .send_data(Bytes::from(answer.to_string()), true)
-                            .unwrap();
-                    });
+                    answers.spawn(answer(request, respond));
                 }
             });
         }
     });
     (url, calls, serving)
+}
+
+/// Answers a call.
+async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let mut body = request.into_body();
+    let mut text = Vec::new();
+    while let Some(Ok(part)) = body.data().await {
+        text.extend_from_slice(&part);
+    }
+    let asked: Value = serde_json::from_slice(&text).unwrap();
+    let result = json!({"content": [{"type": "text", "text": "taken"}]});
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result});
+    let head = Response::builder().header("content-type", "application/json");
+    let mut sending = respond
+        .send_response(head.body(()).unwrap(), false)
+        .unwrap();
+    sending
+        .send_data(Bytes::from(answer.to_string()), true)
+        .unwrap();
+}
+
+/// A server that takes one call at a time, and vanishes under the second one when it is told to.
+async fn vanishing(
+    authority: &Authority,
+    called: Arc<Notify>,
+    vanish: Arc<Notify>,
+) -> (String, JoinSet<()>) {
+    let issued = authority.issue("localhost", |_| {});
+    let acceptor = issued.acceptor(&["h2"], None);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut is_first = true;
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = acceptor.accept(stream).await.unwrap();
+            let mut builder = h2::server::Builder::new();
+            let opening = builder.max_concurrent_streams(1).handshake(stream);
+            let mut connection: h2::server::Connection<_, Bytes> = opening.await.unwrap();
+            if std::mem::take(&mut is_first) {
+                // Whoever is answered knows how many may be under way.
+                let (request, respond) = connection.accept().await.unwrap().unwrap();
+                let answered = tokio::spawn(answer(request, respond));
+                let _held = connection.accept().await.unwrap().unwrap();
+                answered.await.unwrap();
+                called.notify_one();
+                tokio::select! {
+                    () = vanish.notified() => {}
+                    _ = connection.accept() => panic!("two at a time"),
+                }
+                continue;
+            }
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                tokio::spawn(answer(request, respond));
+            }
+        }
+    });
+    (format!("https://localhost:{port}/mcp"), serving)
 }
 
 /// Reads a call, frame by frame, and ends the connection with words that echo what it was sent.
@@ -128,12 +174,20 @@ async fn goodbye<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 async fn call_at(url: &str, authority: &Authority) -> Result<String, Error> {
+    call(&client_of(url, authority)).await
+}
+
+fn client_of(url: &str, authority: &Authority) -> HttpServer {
     let token = Bearer::new("test-token-canary").unwrap();
-    let server = HttpServer::builder(url)
+    HttpServer::builder(url)
         .client(authority.believer())
         .credentials(Arc::new(token))
         .protocol(Some(ProtocolVersion::V2026_07_28))
-        .build()?;
+        .build()
+        .unwrap()
+}
+
+async fn call(server: &HttpServer) -> Result<String, Error> {
     let tool = ToolDefinition::from_parts("echo", "", &json!({"type": "object"})).unwrap();
     let arguments = serde_json::Map::new();
     let call = ToolCall::new(&tool, &arguments);
@@ -164,4 +218,28 @@ async fn a_call_that_the_server_may_have_taken_is_not_and_its_goodbye_is_not_rep
     assert_eq!(*calls.lock().unwrap(), 1);
     let shown = shown(&error);
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_its_turn_on_a_connection_that_is_lost_is_sent_again() {
+    let authority = Authority::new();
+    let (called, vanish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let serving = vanishing(&authority, Arc::clone(&called), Arc::clone(&vanish));
+    let (url, _serving) = serving.await;
+    let client = client_of(&url, &authority);
+    assert_eq!(call(&client).await.unwrap(), "taken");
+    let vanishing = async {
+        // By then the call is where it waits, and if not, it goes out anew all the more.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        vanish.notify_one();
+    };
+    let waiting = async {
+        called.notified().await;
+        tokio::join!(call(&client), vanishing).0
+    };
+    let (held, waiting) = tokio::join!(call(&client), waiting);
+    assert_eq!(held.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(waiting.unwrap(), "taken");
 }

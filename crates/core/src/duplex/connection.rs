@@ -12,7 +12,7 @@ use super::correlator::{Answer, Correlator, Refusal, Waiter};
 use super::negotiation::Negotiated;
 use super::params::Params;
 use super::requests::Requests;
-use super::{Channel, InputHandler, Offer, Outgoing};
+use super::{Channel, InputHandler, Offer, Outgoing, declared};
 use crate::wire::{ClientIdentity, RequestMeta, RpcError, clean, encode_request};
 use crate::{CallContext, Error, ErrorKind, Failure, Limits, ProtocolVersion, ServerInfo};
 
@@ -41,6 +41,8 @@ pub struct Settings {
     pub protocol: Option<ProtocolVersion>,
     /// Answers what the server asks back.
     pub input: Option<Arc<dyn InputHandler>>,
+    /// Extensions of the protocol that the client declares, and their settings.
+    pub extensions: Map<String, Value>,
 }
 
 impl Settings {
@@ -56,10 +58,7 @@ impl Settings {
 impl Duplex {
     /// A connection over a channel. Nothing is sent before [`negotiate`](Self::negotiate).
     pub fn new(channel: Box<dyn Channel>, settings: Settings) -> Self {
-        let capabilities = settings
-            .input
-            .as_ref()
-            .map_or_else(|| Value::Object(Map::new()), |input| input.capabilities());
+        let capabilities = declared(settings.input.as_deref(), &settings.extensions);
         Self {
             correlator: Correlator::new(settings.limits.pending_requests),
             requests: Requests::new(),

@@ -33,6 +33,25 @@ pub trait InputHandler: Debug + Send + Sync {
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
 }
 
+/// What a client says that it can do (`ClientCapabilities`): what its handler says, and the extensions
+/// of the protocol that it declares, with their settings. For transports.
+pub fn declared(handler: Option<&dyn InputHandler>, extensions: &Map<String, Value>) -> Value {
+    let mut capabilities = match handler {
+        Some(handler) => handler.capabilities(),
+        None => Value::Object(Map::new()),
+    };
+    if let Some(object) = capabilities.as_object_mut()
+        && !extensions.is_empty()
+    {
+        let known = object.entry("extensions");
+        let known = known.or_insert_with(|| Value::Object(Map::new()));
+        if let Some(known) = known.as_object_mut() {
+            known.extend(extensions.clone());
+        }
+    }
+    capabilities
+}
+
 /// One thing that a server asks for.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

@@ -36,8 +36,9 @@ impl SendError {
         self.maybe_received
     }
 
-    /// Whether the server said that it left the request alone, and takes it when it is sent again
-    /// (`REFUSED_STREAM`, or a `GOAWAY` that does not count it; RFC 9113, section 8.7).
+    /// Whether a connection was there and the request can be sent again on another: it never left, or
+    /// the server said that it left it alone (`REFUSED_STREAM`, or a `GOAWAY` that does not count it;
+    /// RFC 9113, section 8.7).
     pub fn is_unprocessed(&self) -> bool {
         self.unprocessed
     }
@@ -51,12 +52,13 @@ impl SendError {
     pub(super) fn from_hyper(url: &HttpUrl, error: &hyper::Error, is_unsent: bool) -> Self {
         // A GOAWAY ends only the streams past the last one that it names, and of those the server has
         // done nothing (RFC 9113, section 6.8). Others end with their connection.
-        let unprocessed = find::<h2::Error>(error).is_some_and(|error| {
+        let left_alone = find::<h2::Error>(error).is_some_and(|error| {
             error.reason() == Some(h2::Reason::REFUSED_STREAM)
                 || (error.is_go_away() && error.is_remote())
         });
+        let unprocessed = is_unsent || left_alone;
         // Cancelled: the connection was gone before the request was taken for writing.
-        let unsent = is_unsent || unprocessed || error.is_canceled() || error.is_closed();
+        let unsent = unprocessed || error.is_canceled() || error.is_closed();
         let protocol = error.is_parse();
         let cause: Arc<dyn StdError + Send + Sync> = Arc::new(Cause::new(error));
         let error = if protocol {

@@ -90,6 +90,7 @@ impl Pool {
                 let connected = Box::pin(self.0.connect(&origin, url)).await;
                 connected.map_err(|failure| SendError::refused(failure.at(url)))?
             };
+            let mut departure = None;
             let sent = match connection {
                 Connection::Alone(mut sender) => {
                     let host = request.headers.entry(header::HOST);
@@ -108,6 +109,7 @@ impl Pool {
                 Connection::Shared(mut sender) => {
                     // Its name for the host is `:authority` (RFC 9113, section 8.3.1).
                     request.headers.remove(header::HOST);
+                    departure = request.watch();
                     let sending = sender.try_send_request(request.take_out(url.uri().clone()));
                     // Whoever can still send holds up what a connection that ends gives back.
                     drop(sender);
@@ -122,8 +124,10 @@ impl Pool {
             match failed.take_message() {
                 Some(unsent) if !is_last => request.put_back(unsent),
                 message => {
+                    let stayed = departure.is_some_and(|departure| !departure.hold_back());
+                    let is_unsent = message.is_some() || stayed;
                     let error = failed.into_error();
-                    return Err(SendError::from_hyper(url, &error, message.is_some()));
+                    return Err(SendError::from_hyper(url, &error, is_unsent));
                 }
             }
         }

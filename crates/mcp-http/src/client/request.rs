@@ -79,6 +79,12 @@ impl<'a> HttpRequest<'a> {
         request
     }
 
+    /// Tells whether the body has left, where there is one.
+    pub(super) fn watch(&mut self) -> Option<Departure> {
+        let has_body = !self.body.is_empty();
+        has_body.then(|| self.departure.get_or_insert_default().clone())
+    }
+
     /// Takes back what did not go out.
     pub(super) fn put_back(&mut self, unsent: Request<RequestBody>) {
         let (head, body) = unsent.into_parts();

@@ -1,5 +1,6 @@
 //! A response, read within bounds.
 
+use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -99,6 +100,12 @@ impl HttpResponse {
                 }
             }
         }
+    }
+
+    /// Whether an error of [`chunk`](Self::chunk) or [`bytes`](Self::bytes) says that the body broke
+    /// off.
+    pub(crate) fn broke_off(error: &Error) -> bool {
+        error.source().is_some_and(|source| source.is::<Cause>())
     }
 
     /// The whole body. A body that says it is longer than `limit` is not even begun.

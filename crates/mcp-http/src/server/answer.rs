@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use http::{Method, StatusCode, header};
 use mcp_core::auth::Credentials;
 use mcp_core::duplex::OpenRequest;
 use mcp_core::wire::{Malformed, Message};
-use mcp_core::{CallContext, Error, ErrorKind};
+use mcp_core::{CallContext, Error, ErrorKind, Failure};
 use serde_json::value::RawValue;
 
 use super::Inner;
@@ -97,7 +98,7 @@ impl Inner {
             let body = response
                 .bytes(self.limits.body_bytes)
                 .await
-                .map_err(|error| reading.lost(error))?;
+                .map_err(|error| reading.unread(error))?;
             if body.is_empty() {
                 return Err(no_answer(status).into());
             }
@@ -142,7 +143,7 @@ impl Inner {
             )));
         }
         let detail = self.shown(&body, sent);
-        let failure = mcp_core::Failure::HttpStatus {
+        let failure = Failure::HttpStatus {
             status: status.as_u16(),
             detail,
             retry_after,
@@ -186,10 +187,14 @@ impl Inner {
                 let chunk = match questions.beside(answered.response.chunk()).await {
                     Ok(Some(chunk)) => chunk,
                     Ok(None) if decoder.is_amid_event() => {
-                        break Error::protocol("the stream ended in the middle of an event");
+                        let error = Error::protocol("the stream ended in the middle of an event");
+                        break reading.cut_off(error);
                     }
-                    Ok(None) => break Error::protocol("the stream ended before the answer"),
-                    Err(error) => break error,
+                    Ok(None) => {
+                        break reading
+                            .cut_off(Error::protocol("the stream ended before the answer"));
+                    }
+                    Err(error) => break reading.unread(error),
                 };
                 let mut rest: &[u8] = &chunk;
                 while let Some(event) = decoder.read(&mut rest)? {
@@ -227,7 +232,7 @@ impl Inner {
             resumes += 1;
             let resumable = reading.session.zip(decoder.last_id());
             let Some((session, last_id)) = resumable.filter(|_| resumes <= MAX_RESUMES) else {
-                return Err(reading.lost(ended).into());
+                return Err(ended.into());
             };
             let pause = decoder.retry().unwrap_or(RESUME_AFTER);
             questions.beside(tokio::time::sleep(pause)).await;
@@ -236,7 +241,7 @@ impl Inner {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::debug!(%error, "a stream cannot be resumed");
-                    return Err(reading.lost(ended).into());
+                    return Err(ended.into());
                 }
             };
             decoder.restart();
@@ -269,7 +274,7 @@ impl Inner {
         if response.status().is_success() && response.is("text/event-stream") {
             return Ok(answered);
         }
-        let failure = mcp_core::Failure::HttpStatus {
+        let failure = Failure::HttpStatus {
             status: response.status().as_u16(),
             detail: String::new(),
             retry_after: retry_after::of(response),
@@ -363,7 +368,7 @@ impl Reading<'_> {
         Messages::of(text)
     }
 
-    /// The answer is lost: a call may have run, and the caller has to know.
+    /// There is no answer: a call may have run, and the caller has to know.
     fn lost(&self, error: Error) -> Error {
         let is_known = error.kind() == ErrorKind::LimitExceeded;
         if self.rpc.tool().is_none() || is_known {
@@ -372,13 +377,33 @@ impl Reading<'_> {
         Error::outcome_unknown(error)
     }
 
-    /// A message that cannot be read: cut off, which is a loss, or wrong.
+    /// There is half an answer, because the connection ended under it.
+    fn cut_off(&self, error: Error) -> Error {
+        if self.rpc.tool().is_some() {
+            return self.lost(error);
+        }
+        let peer = self.url.peer().to_owned();
+        let source = Some(Arc::new(error) as _);
+        Failure::Connect { peer, source }.into()
+    }
+
+    /// The rest of a body does not come.
+    fn unread(&self, error: Error) -> Error {
+        if HttpResponse::broke_off(&error) {
+            self.cut_off(error)
+        } else {
+            self.lost(error)
+        }
+    }
+
+    /// A message that cannot be read: cut off, or wrong.
     fn unreadable(&self, error: Error) -> Error {
-        let cut_off = error
-            .source()
-            .and_then(|source| source.downcast_ref::<Malformed>())
-            .is_some_and(Malformed::is_cut_off);
-        if cut_off { self.lost(error) } else { error }
+        let malformed = error.source().and_then(|it| it.downcast_ref::<Malformed>());
+        if malformed.is_some_and(Malformed::is_cut_off) {
+            self.cut_off(error)
+        } else {
+            error
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Weak};
 
 use mcp_core::auth::{Anonymous, Contained, ServerId, SharedProvider};
-use mcp_core::duplex::InputHandler;
+use mcp_core::duplex::{InputHandler, declared};
 use mcp_core::wire::{ClientIdentity, RequestMeta};
 use mcp_core::{Error, Limits, ProtocolVersion};
 use serde_json::{Map, Value};
@@ -148,22 +148,9 @@ impl HttpServerBuilder {
             Some(id) => id,
             None => ServerId::new(url.peer())?,
         };
-        let mut capabilities = match &self.input {
-            Some(input) => input.capabilities(),
-            None => Value::Object(Map::new()),
-        };
+        let capabilities = declared(self.input.as_deref(), &self.extensions);
         // What a server speaks is found once for all who reach it through the same client.
         let finder = client.finders().finder(&url, self.choice, self.protocol);
-        if let Some(capabilities) = capabilities.as_object_mut()
-            && !self.extensions.is_empty()
-        {
-            let extensions = capabilities
-                .entry("extensions")
-                .or_insert_with(|| Value::Object(Map::new()));
-            if let Some(known) = extensions.as_object_mut() {
-                known.extend(self.extensions);
-            }
-        }
         let newest = ProtocolVersion::LATEST;
         let meta = RequestMeta::new(newest, &self.client_identity, &capabilities, None);
         let written_meta = serde_json::value::to_raw_value(&meta).ok();
@@ -184,6 +171,7 @@ impl HttpServerBuilder {
             input: self.input,
             tool_changes: watch::Sender::new(0),
             capabilities,
+            extensions: self.extensions,
             written_meta,
             sessions: Slots::new(limits.sessions),
             streams: Slots::new(limits.sessions),

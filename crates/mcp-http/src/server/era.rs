@@ -1,6 +1,6 @@
 //! Which dialect a server speaks: found once, remembered for a while.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -39,9 +39,14 @@ pub(crate) enum Era {
     Sse,
 }
 
+/// How long a doubt about the dialect lasts: whoever doubts it again so soon is not heard, or one
+/// principal whose requests always fail would have the server asked over and over for everybody.
+const DOUBTED: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 pub(crate) struct Finder {
     known: ArcSwapOption<(Era, Instant)>,
+    doubted: Mutex<Option<Instant>>,
     finding: tokio::sync::Mutex<()>,
 }
 
@@ -77,8 +82,18 @@ impl Finder {
         (Instant::now() < *until).then_some(*era)
     }
 
-    pub(crate) fn forget(&self) {
-        self.known.store(None);
+    /// A request met another dialect than this one, as it seems: it is to be found anew, unless that
+    /// has just been done.
+    pub(crate) fn doubt(&self, era: Era) {
+        if self.known() != Some(era) {
+            return;
+        }
+        let now = Instant::now();
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubted.is_none_or(|before| now.saturating_duration_since(before) >= DOUBTED) {
+            *doubted = Some(now);
+            self.known.store(None);
+        }
     }
 
     fn remember(&self, era: Era) {

@@ -21,6 +21,10 @@ static DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 const DISCARDED_BYTES: usize = 16 << 10;
 const DISCARDING: Duration = Duration::from_millis(10);
 
+/// How often a request is sent again that the server left alone: some refuse what comes before they have
+/// said how much they take.
+const UNPROCESSED: usize = 3;
+
 /// What is sent, without its credentials.
 pub(crate) struct Exchange<'a> {
     pub(crate) method: Method,
@@ -94,8 +98,8 @@ pub(crate) struct Answered {
 
 impl Inner {
     /// Sends a request, and again: once after a 401 and once after a 403 if the provider has better
-    /// credentials, along redirects within the origin, and once when the connection died and
-    /// sending it twice does no harm.
+    /// credentials, along redirects within the origin, once when the connection died and sending it
+    /// twice does no harm, and a few times when it never left or was left alone.
     ///
     /// `headers` writes all headers but the credentials' into an empty map; it is called for each
     /// sending.
@@ -108,9 +112,10 @@ impl Inner {
         let mut hops = 0;
         let (mut renewed, mut stepped_up) = (false, false);
         let (mut nonced, mut timed) = (false, false);
-        let mut reconnected = false;
-        let may_repeat = |error: &SendError| {
-            error.is_unprocessed() || (exchange.repeatable && error.maybe_received())
+        let mut resent = 0;
+        let may_repeat = |error: &SendError, resent| {
+            let is_harmless = exchange.repeatable && error.maybe_received();
+            (error.is_unprocessed() && resent < UNPROCESSED) || (is_harmless && resent == 0)
         };
         let mut scopes: Vec<String> = Vec::new();
         loop {
@@ -134,8 +139,8 @@ impl Inner {
             request.body = exchange.body.clone();
             let response = match self.send(exchange, &mut request).await? {
                 Ok(response) => response,
-                Err(error) if !reconnected && may_repeat(&error) => {
-                    reconnected = true;
+                Err(error) if may_repeat(&error, resent) => {
+                    resent += 1;
                     continue;
                 }
                 Err(error) => return Err(exchange.failed(error)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use mcp_core::wire::RpcError;
-use mcp_core::{Error, Failure};
+use mcp_core::{Error, ErrorKind, Failure};
 
 use super::sent::Sent;
 
@@ -96,6 +96,11 @@ impl Fault {
                 _ => false,
             },
         }
+    }
+
+    /// Whether the connection ended, so that a request that changes nothing may be sent again.
+    pub(crate) fn is_loss_of_connection(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.kind() == ErrorKind::Connect)
     }
 
     /// Whether a request in the manner of 2026-07-28 met a server that does not speak it (any

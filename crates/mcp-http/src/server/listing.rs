@@ -32,7 +32,7 @@ impl Inner {
                 Ok(listing) => return Ok(listing),
                 Err(fault) if again && fault.is_other_era() => {
                     again = false;
-                    self.finder.forget();
+                    self.finder.doubt(era);
                 }
                 Err(fault) => return Err(fault.into_error()),
             }

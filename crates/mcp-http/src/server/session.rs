@@ -178,20 +178,27 @@ impl Inner {
             id,
             under_way: &under_way,
         };
+        let reading = Reading {
+            rpc,
+            id,
+            url: &self.url,
+            context,
+            session: Some(&session.key),
+        };
         let asked = async {
-            let answered = self.exchange(&exchange, message_headers).await?;
-            session.went_with(&answered.sent);
-            let reading = Reading {
-                rpc,
-                id,
-                url: &self.url,
-                context,
-                session: Some(&session.key),
-            };
-            match self.answer(reading, answered, take).await? {
-                Reply::Done(done) => Ok(done),
-                // Only asked of a stateless result.
-                Reply::NeedsInput(_) => Err(Error::protocol("a session asks for input").into()),
+            let mut again = exchange.repeatable;
+            loop {
+                let answered = self.exchange(&exchange, message_headers).await?;
+                session.went_with(&answered.sent);
+                match self.answer(reading, answered, take).await {
+                    Ok(Reply::Done(done)) => return Ok(done),
+                    // Only asked of a stateless result.
+                    Ok(Reply::NeedsInput(_)) => {
+                        return Err(Error::protocol("a session asks for input").into());
+                    }
+                    Err(fault) if again && fault.is_loss_of_connection() => again = false,
+                    Err(fault) => return Err(fault),
+                }
             }
         };
         let outcome = asked.await;

@@ -113,9 +113,6 @@ impl Inner {
             silence,
             ..Exchange::new(Method::POST, &self.url, context)
         };
-        let answered = self
-            .exchange(&exchange, |map| stateless_headers(map, version, rpc))
-            .await?;
         let reading = Reading {
             rpc,
             id,
@@ -123,12 +120,22 @@ impl Inner {
             context,
             session: None,
         };
-        match silence {
-            None => self.answer(reading, answered, take).await,
-            Some(limit) => {
-                let answer = Box::pin(self.answer(reading, answered, take));
-                let answer = tokio::time::timeout(limit, answer).await;
-                answer.unwrap_or_else(|_| Err(Fault::silent(limit)))
+        let mut again = exchange.repeatable;
+        loop {
+            let answered = self
+                .exchange(&exchange, |map| stateless_headers(map, version, rpc))
+                .await?;
+            let reply = match silence {
+                None => self.answer(reading, answered, take).await,
+                Some(limit) => {
+                    let answer = Box::pin(self.answer(reading, answered, take));
+                    let answer = tokio::time::timeout(limit, answer).await;
+                    answer.unwrap_or_else(|_| Err(Fault::silent(limit)))
+                }
+            };
+            match reply {
+                Err(fault) if again && fault.is_loss_of_connection() => again = false,
+                reply => return reply,
             }
         }
     }
