@@ -2,13 +2,14 @@
 
 mod trace;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use self::trace::TraceContext;
+pub use self::trace::{TraceContext, TraceSource};
 use crate::Error;
 use crate::auth::time::Instant;
 use crate::auth::{Fingerprint, Principal};
@@ -33,6 +34,8 @@ pub struct CallContext {
     pub cancellation: Option<CancellationToken>,
     /// The trace that the call belongs to, sent to the server in `_meta`.
     pub trace: Option<TraceContext>,
+    /// Knows the trace of each request, if it is not simply the call's.
+    pub trace_source: Option<Arc<dyn TraceSource>>,
     /// Hears of progress.
     pub progress: Option<Arc<dyn ProgressHandler>>,
     patience: Option<Patience>,
@@ -97,6 +100,20 @@ impl CallContext {
     pub fn with_trace(mut self, trace: TraceContext) -> Self {
         self.trace = Some(trace);
         self
+    }
+
+    /// Each request of the call belongs to the trace that the source tells of when it is written, and
+    /// to the call's own where it tells of none.
+    pub fn with_trace_source(mut self, source: Arc<dyn TraceSource>) -> Self {
+        self.trace_source = Some(source);
+        self
+    }
+
+    /// The trace that a request which is written now belongs to. For transports, in its span.
+    pub fn current_trace(&self) -> Option<Cow<'_, TraceContext>> {
+        let told = self.trace_source.as_ref().and_then(|it| it.current());
+        told.map(Cow::Owned)
+            .or_else(|| self.trace.as_ref().map(Cow::Borrowed))
     }
 
     /// Progress is told to the handler.

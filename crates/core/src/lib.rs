@@ -30,7 +30,9 @@ pub mod testing;
 mod version;
 pub mod wire;
 
-pub use context::{CallContext, CallReport, ProgressHandler, ProgressUpdate, TraceContext};
+pub use context::{
+    CallContext, CallReport, ProgressHandler, ProgressUpdate, TraceContext, TraceSource,
+};
 pub use definition::{InvalidDefinition, ToolDefinition};
 pub use error::{ArgumentProblem, Error, ErrorKind, Failure};
 pub use header_params::HeaderParams;

@@ -242,8 +242,9 @@ impl<'c> Entry<'c> {
         let Some(queue) = &self.audit.queue else {
             return;
         };
-        let trace = self.context.trace.as_ref();
-        let trace_id = trace.and_then(|trace| trace.traceparent.split('-').nth(1));
+        let trace = self.context.current_trace();
+        let trace_id = trace.as_ref();
+        let trace_id = trace_id.and_then(|trace| trace.traceparent.split('-').nth(1));
         let wall = self.audit.clock.wall();
         let record = AuditRecord {
             version: AuditRecord::VERSION,

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use mcp_core::{ServerOffers as _, ToolCall, ToolDefinition, ToolServer as _, TraceContext};
+use mcp_core::{
+    ServerOffers as _, ToolCall, ToolDefinition, ToolServer as _, TraceContext, TraceSource,
+};
 use mcp_testbed::fault::FaultServer;
 use serde_json::{Map, json};
 use tracing::field::{Field, Visit};
@@ -13,7 +15,7 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use crate::harness::{call_within, context, modern};
+use crate::harness::{call_within, context, legacy, modern};
 
 type Fields = BTreeMap<String, String>;
 
@@ -118,5 +120,61 @@ async fn a_request_is_a_span_by_the_conventions_and_carries_its_trace() {
         let meta = &request.json()["params"]["_meta"];
         assert_eq!(meta["traceparent"], parent.as_str());
         assert_eq!(meta["tracestate"], "x=1");
+    }
+}
+
+/// Tells of the span that is entered.
+#[derive(Debug)]
+struct Bridge;
+
+impl TraceSource for Bridge {
+    fn current(&self) -> Option<TraceContext> {
+        let span = tracing::Span::current().id()?.into_u64();
+        TraceContext::new(format!("00-{}-{span:016x}-01", "c".repeat(32)))
+    }
+}
+
+#[tokio::test]
+async fn a_source_of_traces_is_asked_within_the_span_of_each_request() {
+    for (dialect, path) in [
+        (modern as fn(&FaultServer) -> _, "stateless"),
+        (legacy, "session"),
+    ] {
+        let server = FaultServer::start(|request, mut wire| async move {
+            let sent = if request.header("mcp-method").is_some() {
+                wire.modern(&request).await
+            } else {
+                wire.session(&request, "s-1").await
+            };
+            sent.then_some(wire)
+        })
+        .await;
+        let client = dialect(&server).build().unwrap();
+        let given = TraceContext::new(format!("00-{}-{}-01", "a".repeat(32), "b".repeat(16)));
+        let context = context("alice")
+            .with_trace(given.unwrap())
+            .with_trace_source(Arc::new(Bridge));
+        let spans = Spans::default();
+        let work = async {
+            call_within(&client, &context).await.unwrap();
+            call_within(&client, &context).await.unwrap();
+        };
+        work.with_subscriber(tracing_subscriber::registry().with(spans.clone()))
+            .await;
+        let spans = spans.0.lock().unwrap();
+        let calls = spans
+            .iter()
+            .filter(|(_, it)| it.get("gen_ai.tool.name").is_some());
+        let told: Vec<_> = calls
+            .map(|(id, _)| format!("00-{}-{id:016x}-01", "c".repeat(32)))
+            .collect();
+        let seen = server.seen();
+        let sent: Vec<_> = seen
+            .iter()
+            .filter(|it| it.rpc_method() == "tools/call")
+            .map(|it| it.json()["params"]["_meta"]["traceparent"].clone())
+            .collect();
+        assert_eq!((told.len(), sent.len()), (2, 2), "{path}");
+        assert_eq!(sent, told, "{path}");
     }
 }

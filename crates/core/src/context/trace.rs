@@ -1,5 +1,7 @@
 //! The trace that a call belongs to, as W3C writes it.
 
+use std::fmt;
+
 /// Members of a `tracestate`; more are not valid (Trace Context, section 3.3.1.1).
 const MEMBERS: usize = 32;
 
@@ -47,6 +49,29 @@ impl TraceContext {
         self.tracestate = valid(tracestate.into());
         self
     }
+}
+
+/// Knows the trace of whatever is under way: a bridge from `tracing` to a tracer.
+///
+/// ```
+/// use mcp_core::{TraceContext, TraceSource};
+///
+/// #[derive(Debug)]
+/// struct Bridge;
+///
+/// impl TraceSource for Bridge {
+///     fn current(&self) -> Option<TraceContext> {
+///         // With tracing-opentelemetry: what a propagator writes of `Span::current().context()`.
+///         let span = tracing::Span::current().id()?.into_u64();
+///         TraceContext::new(format!("00-{:032x}-{span:016x}-01", 0xace))
+///     }
+/// }
+/// ```
+pub trait TraceSource: fmt::Debug + Send + Sync {
+    /// The trace that what is done now belongs to. Asked in the request's own span, where there is
+    /// one: the server's spans are then within it. `None` leaves it to
+    /// [`CallContext::trace`](super::CallContext::trace).
+    fn current(&self) -> Option<TraceContext>;
 }
 
 /// The state as it may be handed on, if it may.

@@ -28,7 +28,9 @@ impl Duplex {
             }
             let mut cursor: Option<String> = None;
             loop {
-                let about = Outgoing::new("tools/list", context);
+                let trace = context.current_trace();
+                let mut about = Outgoing::new("tools/list", context);
+                about.trace = trace.as_deref();
                 let cursor_now = cursor.as_deref();
                 let params = |meta| ListParams {
                     cursor: cursor_now,
@@ -80,7 +82,9 @@ impl Duplex {
         let name = call.tool.name();
         let mut input = Input::default();
         for round in 0..=rounds {
+            let trace = context.current_trace();
             let mut about = Outgoing::new("tools/call", context);
+            about.trace = trace.as_deref();
             about.tool = Some(name);
             let given = &input;
             let params = |meta| CallWithInput {

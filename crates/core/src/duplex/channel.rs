@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::atomic::AtomicBool;
 
 use crate::auth::MaybeReady;
-use crate::{CallContext, Error, Transport};
+use crate::{CallContext, Error, TraceContext, Transport};
 
 /// Sends messages to one peer.
 ///
@@ -59,6 +59,8 @@ pub struct Outgoing<'a> {
     pub tool: Option<&'a str>,
     /// For whom and until when.
     pub context: &'a CallContext,
+    /// The trace that it belongs to.
+    pub(super) trace: Option<&'a TraceContext>,
     /// Whether the peer may have got some of it.
     under_way: Option<&'a AtomicBool>,
 }
@@ -69,6 +71,7 @@ impl<'a> Outgoing<'a> {
             method,
             tool: None,
             context,
+            trace: None,
             under_way: None,
         }
     }

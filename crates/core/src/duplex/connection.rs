@@ -126,7 +126,10 @@ impl Duplex {
         let negotiated = self.negotiated()?;
         let version = negotiated.version;
         negotiated.capabilities.permit(method, version)?;
-        let asked = self.result(Outgoing::new(method, context), |meta| Params {
+        let trace = context.current_trace();
+        let mut about = Outgoing::new(method, context);
+        about.trace = trace.as_deref();
+        let asked = self.result(about, |meta| Params {
             fields: params,
             meta,
         });
@@ -171,7 +174,7 @@ impl Duplex {
             capabilities,
             ..
         } = self;
-        let trace = about.context.trace.as_ref();
+        let trace = about.trace;
         let wants_progress = about.context.wants_progress();
         self.exchange(about, true, |id| {
             let meta = RequestMeta::new(version, &settings.client, capabilities, trace);

@@ -156,15 +156,19 @@ impl Inner {
         telemetry::record_version(session.key.version);
         let _place = self.shares.place(context).await?;
         let id = self.next_id();
-        let (client, capabilities) = (&self.client_identity, &self.capabilities);
-        let trace = context.trace.as_ref();
-        let mut meta = RequestMeta::new(session.key.version, client, capabilities, trace);
-        if context.wants_progress() {
-            meta = meta.with_progress_token(id);
-        }
+        let body = {
+            let trace = context.current_trace();
+            let (client, capabilities) = (&self.client_identity, &self.capabilities);
+            let version = session.key.version;
+            let mut meta = RequestMeta::new(version, client, capabilities, trace.as_deref());
+            if context.wants_progress() {
+                meta = meta.with_progress_token(id);
+            }
+            rpc.encode(id, &Input::default(), meta, None)?
+        };
         let under_way = AtomicBool::new(false);
         let exchange = Exchange {
-            body: rpc.encode(id, &Input::default(), meta, None)?,
+            body,
             tool: rpc.tool(),
             repeatable: rpc.is_repeatable(),
             session: Some(&session.key),

@@ -97,17 +97,20 @@ impl Inner {
     ) -> Result<Reply<T>, Fault> {
         let _place = self.shares.place(context).await?;
         let id = self.next_id();
-        let (client, capabilities) = (&self.client_identity, &self.capabilities);
-        let mut meta = RequestMeta::new(version, client, capabilities, context.trace.as_ref());
-        if context.wants_progress() {
-            meta = meta.with_progress_token(id);
-        }
-        let is_usual = version == ProtocolVersion::LATEST
-            && context.trace.is_none()
-            && !context.wants_progress();
-        let written = self.written_meta.as_deref().filter(|_| is_usual);
+        let body = {
+            let trace = context.current_trace();
+            let (client, capabilities) = (&self.client_identity, &self.capabilities);
+            let mut meta = RequestMeta::new(version, client, capabilities, trace.as_deref());
+            if context.wants_progress() {
+                meta = meta.with_progress_token(id);
+            }
+            let is_usual =
+                version == ProtocolVersion::LATEST && trace.is_none() && !context.wants_progress();
+            let written = self.written_meta.as_deref().filter(|_| is_usual);
+            rpc.encode(id, input, meta, written)?
+        };
         let exchange = Exchange {
-            body: rpc.encode(id, input, meta, written)?,
+            body,
             tool: rpc.tool(),
             repeatable: rpc.is_repeatable(),
             silence,
