@@ -183,9 +183,9 @@ pub(crate) const COMMANDS: &[Command] = &[
         name: "bench",
         about: "measure what a call costs beside a bare client, rmcp and other SDKs, in a release build",
         more: "Writes target/bench/report.json and report.svg, docs/performance.md and .svg. Wants two cores that\n\
-            nobody else uses, for five minutes after a release build, with `--quick` for one or two; with\n\
-            `--build` some minutes. Python and TypeScript are left out where they are not there.\n\
-            The bounds are in bench/src/plan.rs.",
+            nobody else uses, for ten minutes after a release build, with `--quick` for one or two; with\n\
+            `--build` or `--all` some minutes more. Python and TypeScript are left out where they are not\n\
+            there. The bounds are in bench/src/plan.rs.",
         options: &[
             CHECK_BOUNDS,
             Flag(
@@ -195,6 +195,10 @@ pub(crate) const COMMANDS: &[Command] = &[
             Flag(
                 "--build",
                 "only what each crate costs to build, in seconds; builds everything from nothing",
+            ),
+            Flag(
+                "--all",
+                "also what `--build` and `cargo xtask scale` measure, in one go and one report",
             ),
         ],
         words: Words::None,
