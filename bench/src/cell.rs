@@ -30,7 +30,7 @@ pub(crate) trait Caller: Send + Sync + 'static {
 pub(crate) fn run(workload: &str, contender: &str, address: &str, calls: &str) -> Result<()> {
     let workload = Workload::named(workload)?;
     let calls: u64 = calls.parse().context("how many calls?")?;
-    let url = format!("http://{address}{}", workload.path);
+    let url = format!("http://{address}{}", workload.path(contender));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -67,8 +67,9 @@ fn calling(
     };
     match contender {
         "raw" => go.with(Floor::new(url.to_owned())),
+        "raw, deadline" => go.with(Floor::new(url.to_owned()).bounded()),
         "bare connection" => go.with(runtime.block_on(Floor::bare(url))?),
-        "mcp-http" => go.with(engine(ProtocolVersion::V2026_07_28)?),
+        "mcp-http" | "mcp-http, JSON" => go.with(engine(ProtocolVersion::V2026_07_28)?),
         "mcp-http 2025-11-25" => go.with(engine(ProtocolVersion::V2025_11_25)?),
         "whole" => go.with(whole(Audited::ToTracing)?),
         "whole, audit to a sink" => go.with(whole(Audited::ToSink)?),

@@ -1,6 +1,8 @@
 //! The floor: a hyper client that posts a ready-made body and reads the envelope of the answer; and
 //! what is below it, one connection without a client.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http::header::HOST;
@@ -21,11 +23,16 @@ use crate::cell::Caller;
 const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"weather","arguments":{"city":"Zurich","days":3,"units":"metric"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"mcp-toolkit","version":"0.1.0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 const LIST: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"mcp-toolkit","version":"0.1.0"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
+/// How long a call may take where it has a deadline; never as long.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// Calls with nothing around them.
 pub(crate) struct Floor {
     way: Way,
     url: String,
     events: bool,
+    /// Whether each call ends in time at the latest.
+    bounded: bool,
 }
 
 /// How a request goes out.
@@ -55,6 +62,7 @@ impl Floor {
             way: Way::Pooled(Box::new(client)),
             events: url.ends_with("/sse"),
             url,
+            bounded: false,
         }
     }
 
@@ -73,7 +81,14 @@ impl Floor {
             },
             events: path == "sse",
             url: format!("/{path}"),
+            bounded: false,
         })
+    }
+
+    /// With a deadline for each call, as nobody goes without outside of a benchmark.
+    pub(crate) fn bounded(mut self) -> Self {
+        self.bounded = true;
+        self
     }
 
     /// Asks for the list; the answer's bytes.
@@ -111,7 +126,12 @@ impl Floor {
 
 impl Caller for Floor {
     async fn call(&self) -> Result<()> {
-        let body = self.post(CALL, "tools/call").await?;
+        let posted = self.post(CALL, "tools/call");
+        let body = if self.bounded {
+            tokio::time::timeout(DEADLINE, posted).await??
+        } else {
+            posted.await?
+        };
         let mut text: &[u8] = &body;
         if self.events {
             let data = b"data: ";

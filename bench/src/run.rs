@@ -215,7 +215,7 @@ impl Bench {
             }
             _ => {}
         }
-        let url = format!("http://{address}{}", workload.path);
+        let url = format!("http://{address}{}", workload.path(contender));
         match self.foreign.cell(pinning, contender, &url, calls)? {
             Some(sample) => Ok(sample),
             None => process::cell(
