@@ -19,9 +19,11 @@ mod conformance;
 mod counter;
 mod rotating;
 mod source;
+mod store;
 
 pub use clock::{ManualClock, PausedClock};
 pub use conformance::{Violations, check_provider, check_store};
 pub use counter::Counter;
 pub use rotating::RotatingIssuer;
 pub use source::{ScriptedSource, Step};
+pub use store::{ScriptedStore, StoreCall};

@@ -1,10 +1,11 @@
 //! What stays in the store: all that a login needs, and nothing of those who never log in.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mcp_core::auth::testing::{ScriptedStore, StoreCall};
 use mcp_core::auth::{
-    Expiry, FileStore, Lease, MaybeReady, Save, Saved, StoreError, StoreErrorKind, StoredToken,
-    TokenKey, TokenStore,
+    Expiry, FileStore, MaybeReady, MemoryStore, StoreError, StoreErrorKind, TokenKey, TokenStore,
 };
 
 use super::*;
@@ -28,55 +29,43 @@ async fn login(provider: &OAuth, user: &Principal) {
 
 /// A store that forgets nothing by itself, tells what it has that never ends, and may be unable to
 /// delete.
-#[derive(Debug, Default)]
 struct Shelf {
-    inner: MemoryStore,
-    endless: Mutex<std::collections::HashSet<TokenKey>>,
-    is_stuck: AtomicBool,
-}
-
-impl TokenStore for Shelf {
-    fn load<'a>(
-        &'a self,
-        key: &'a TokenKey,
-    ) -> MaybeReady<'a, Result<Option<StoredToken>, StoreError>> {
-        self.inner.load(key)
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        save: Save<'a>,
-    ) -> MaybeReady<'a, Result<Saved, StoreError>> {
-        let mut endless = self.endless.lock().unwrap();
-        if save.token.expiry() == Expiry::Never {
-            endless.insert(key.clone());
-        } else {
-            endless.remove(key);
-        }
-        self.inner.save(key, save)
-    }
-
-    fn delete<'a>(&'a self, key: &'a TokenKey) -> MaybeReady<'a, Result<bool, StoreError>> {
-        if self.is_stuck.load(Ordering::Relaxed) {
-            let message = "the disk is read-only";
-            let error = StoreError::new(StoreErrorKind::Unavailable, message);
-            return MaybeReady::ready(Err(error));
-        }
-        self.endless.lock().unwrap().remove(key);
-        self.inner.delete(key)
-    }
-
-    fn lease<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        life: Duration,
-    ) -> MaybeReady<'a, Result<Option<Lease>, StoreError>> {
-        self.inner.lease(key, life)
-    }
+    store: Arc<ScriptedStore>,
+    endless: Arc<Mutex<HashSet<TokenKey>>>,
+    is_stuck: Arc<AtomicBool>,
 }
 
 impl Shelf {
+    fn new() -> Self {
+        let (endless, is_stuck) = (Arc::<Mutex<HashSet<TokenKey>>>::default(), Arc::default());
+        let (ends, stuck) = (Arc::clone(&endless), Arc::<AtomicBool>::clone(&is_stuck));
+        let store = ScriptedStore::new(move |call| {
+            let mut endless = ends.lock().unwrap();
+            match call {
+                StoreCall::Save(key, save) if save.token.expiry() == Expiry::Never => {
+                    endless.insert(key.clone());
+                }
+                StoreCall::Delete(_) if stuck.load(Ordering::Relaxed) => {
+                    let message = "the disk is read-only";
+                    let error = StoreError::new(StoreErrorKind::Unavailable, message);
+                    return MaybeReady::ready(Err(error));
+                }
+                StoreCall::Save(key, _) | StoreCall::Delete(key) => drop(endless.remove(key)),
+                _ => {}
+            }
+            MaybeReady::ready(Ok(()))
+        });
+        Self {
+            store: Arc::new(store),
+            endless,
+            is_stuck,
+        }
+    }
+
+    fn shared(&self) -> SharedStore {
+        Arc::clone(&self.store) as SharedStore
+    }
+
     /// Whose things stay for ever, this program's own left out.
     fn endless(&self) -> Vec<String> {
         let endless = self.endless.lock().unwrap();
@@ -94,12 +83,12 @@ impl Shelf {
 async fn nothing_stays_of_users_who_never_log_in() {
     let server = AuthServer::start().await;
     for redirects in [true, false] {
-        let shelf = Arc::new(Shelf::default());
+        let shelf = Shelf::new();
         let mut provider = OAuth::builder(id(), HttpUrl::parse(&server.url()).unwrap());
         if redirects {
             provider = provider.redirect_uri(REDIRECT);
         }
-        let provider = provider.store(Arc::clone(&shelf) as SharedStore).build();
+        let provider = provider.store(shelf.shared()).build();
         let resource = resource(&server, &provider);
         for visitor in 0..3 {
             let error = call(&resource, &user(visitor)).await.unwrap_err();
@@ -173,9 +162,9 @@ async fn a_login_outlives_what_it_began_with() {
 #[tokio::test]
 async fn a_login_does_not_fail_with_what_cannot_be_cleared_away() {
     let server = AuthServer::start().await;
-    let (shelf, clock) = (Arc::new(Shelf::default()), clock());
+    let (shelf, clock) = (Shelf::new(), clock());
     let provider = oauth(&server)
-        .store(Arc::clone(&shelf) as SharedStore)
+        .store(shelf.shared())
         .clock(clock.shared())
         .build();
     let begin = async |name: &str| {
@@ -190,15 +179,14 @@ async fn a_login_does_not_fail_with_what_cannot_be_cleared_away() {
     shelf.is_stuck.store(false, Ordering::Relaxed);
     begin("carol").await.unwrap();
     let key = TokenKey::new(id(), alice()).with_issuer("account");
-    assert!(shelf.load(&key).await.unwrap().is_none());
+    assert!(shelf.store.load(&key).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn what_cannot_be_deleted_is_revoked_all_the_same() {
     let server = AuthServer::start().await;
-    let shelf = Arc::new(Shelf::default());
-    let store = Arc::clone(&shelf) as SharedStore;
-    let provider = oauth(&server).store(store).handler(Yes).build();
+    let shelf = Shelf::new();
+    let provider = oauth(&server).store(shelf.shared()).handler(Yes).build();
     call(&resource(&server, &provider), &alice()).await.unwrap();
     shelf.is_stuck.store(true, Ordering::Relaxed);
     let error = provider.logout(&alice()).await.unwrap_err();

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use mcp_testbed::embedded::EmbeddedServer;
 use mcp_testbed::fault::{FaultServer, Request, Wire};
+use mcp_toolkit::auth::testing::{ScriptedStore, StoreCall};
 use mcp_toolkit::auth::{
-    Lease, MaybeReady, MemoryStore, PerPrincipal, Principal, RefreshingToken, Save, Saved,
-    SharedStore, StoreError, StoreErrorKind, StoredToken, Token, TokenContext, TokenKey,
-    TokenStore,
+    MaybeReady, MemoryStore, PerPrincipal, Principal, RefreshingToken, SharedStore, StoreError,
+    StoreErrorKind, Token, TokenContext, TokenKey,
 };
 use mcp_toolkit::core::ErrorKind;
 use mcp_toolkit::{McpToolkit, load_mcp_tools_http};
@@ -80,46 +80,23 @@ async fn a_logout_leaves_nothing() {
 }
 
 /// A store that cannot delete.
-#[derive(Debug, Default)]
-struct Stubborn(MemoryStore);
-
-impl TokenStore for Stubborn {
-    fn load<'a>(
-        &'a self,
-        key: &'a TokenKey,
-    ) -> MaybeReady<'a, Result<Option<StoredToken>, StoreError>> {
-        self.0.load(key)
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        save: Save<'a>,
-    ) -> MaybeReady<'a, Result<Saved, StoreError>> {
-        self.0.save(key, save)
-    }
-
-    fn delete<'a>(&'a self, _: &'a TokenKey) -> MaybeReady<'a, Result<bool, StoreError>> {
-        MaybeReady::ready(Err(StoreError::new(
-            StoreErrorKind::Unavailable,
-            "the disk is read-only",
-        )))
-    }
-
-    fn lease<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        life: Duration,
-    ) -> MaybeReady<'a, Result<Option<Lease>, StoreError>> {
-        self.0.lease(key, life)
-    }
+fn stubborn() -> SharedStore {
+    let store = ScriptedStore::new(|call| {
+        MaybeReady::ready(match call {
+            StoreCall::Delete(_) => {
+                let message = "the disk is read-only";
+                Err(StoreError::new(StoreErrorKind::Unavailable, message))
+            }
+            _ => Ok(()),
+        })
+    });
+    Arc::new(store)
 }
 
 #[tokio::test]
 async fn a_logout_that_fails_in_part_does_the_rest_and_says_so() {
     let server = EmbeddedServer::start(LONG).await.unwrap();
-    let store: SharedStore = Arc::new(Stubborn::default());
-    let toolkit = keeping(&server, &store);
+    let toolkit = keeping(&server, &stubborn());
     let alice = who("alice");
     toolkit.tools_for(&alice).await;
     let loads = toolkit.cache().stats().loads;

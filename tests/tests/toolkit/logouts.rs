@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_testbed::embedded::EmbeddedServer;
+use mcp_toolkit::auth::testing::{ScriptedStore, StoreCall};
 use mcp_toolkit::auth::time::{Clock as _, SystemClock};
-use mcp_toolkit::auth::{
-    Lease, MaybeReady, MemoryStore, Save, Saved, ServerId, SharedStore, StoreError, StoredToken,
-    Token, TokenKey, TokenStore,
-};
+use mcp_toolkit::auth::{MaybeReady, Save, ServerId, SharedStore, Token, TokenKey};
 use mcp_toolkit::core::replicas::{BusEvent, Cause, InvalidationBus as _, LocalBus, Origin, Scope};
 use mcp_toolkit::{McpToolkit, load_mcp_tools_http};
 use tokio::sync::Semaphore;
@@ -16,51 +14,40 @@ use tokio::sync::Semaphore;
 use crate::replicas::logged_in;
 use crate::{LONG, is, who};
 
-/// Deletes only when it may, and tells that it was asked.
-#[derive(Debug)]
+/// A store that deletes only when it may, and tells that it was asked.
 struct Slow {
-    inner: MemoryStore,
-    asked: Semaphore,
-    may: Semaphore,
+    store: SharedStore,
+    asked: Arc<Semaphore>,
+    may: Arc<Semaphore>,
 }
 
-impl TokenStore for Slow {
-    fn load<'a>(
-        &'a self,
-        key: &'a TokenKey,
-    ) -> MaybeReady<'a, Result<Option<StoredToken>, StoreError>> {
-        self.inner.load(key)
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        save: Save<'a>,
-    ) -> MaybeReady<'a, Result<Saved, StoreError>> {
-        self.inner.save(key, save)
-    }
-
-    fn delete<'a>(&'a self, key: &'a TokenKey) -> MaybeReady<'a, Result<bool, StoreError>> {
-        self.asked.add_permits(1);
-        MaybeReady::new(async move {
-            self.may.acquire().await.unwrap().forget();
-            self.inner.delete(key).await
-        })
-    }
-
-    fn lease<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        life: Duration,
-    ) -> MaybeReady<'a, Result<Option<Lease>, StoreError>> {
-        self.inner.lease(key, life)
+impl Slow {
+    fn new() -> Self {
+        let (asked, may) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (tells, waits) = (Arc::clone(&asked), Arc::clone(&may));
+        let store = ScriptedStore::new(move |call| {
+            if !matches!(call, StoreCall::Delete(_)) {
+                return MaybeReady::ready(Ok(()));
+            }
+            tells.add_permits(1);
+            let may = Arc::clone(&waits);
+            MaybeReady::new(async move {
+                may.acquire().await.unwrap().forget();
+                Ok(())
+            })
+        });
+        Self {
+            store: Arc::new(store),
+            asked,
+            may,
+        }
     }
 }
 
 /// A toolkit where Alice has logged in, and its store.
 struct Setting {
     _server: EmbeddedServer,
-    store: Arc<Slow>,
+    slow: Slow,
     toolkit: McpToolkit,
     key: TokenKey,
 }
@@ -68,17 +55,12 @@ struct Setting {
 impl Setting {
     async fn new(bus: &LocalBus) -> Self {
         let server = EmbeddedServer::start(LONG).await.unwrap();
-        let store = Arc::new(Slow {
-            inner: MemoryStore::new(),
-            asked: Semaphore::new(0),
-            may: Semaphore::new(0),
-        });
+        let slow = Slow::new();
         let key = TokenKey::new(ServerId::new("notes").unwrap(), who("alice"));
         let token = Token::new(server.tokens().issue("alice").access).expires_in(LONG);
         let save = Save::new(&token, SystemClock.wall());
-        store.save(&key, save).await.unwrap();
-        let shared = Arc::clone(&store) as SharedStore;
-        let loader = load_mcp_tools_http(server.url()).credentials(logged_in(&shared));
+        slow.store.save(&key, save).await.unwrap();
+        let loader = load_mcp_tools_http(server.url()).credentials(logged_in(&slow.store));
         let toolkit = McpToolkit::builder()
             .bus(Arc::new(bus.clone()))
             .server("notes", loader.header("X-Tenant-Id", "acme"))
@@ -90,7 +72,7 @@ impl Setting {
         );
         Self {
             _server: server,
-            store,
+            slow,
             toolkit,
             key,
         }
@@ -101,12 +83,12 @@ impl Setting {
         let alice = who("alice");
         tokio::select! {
             out = self.toolkit.logout(&alice, "notes") => panic!("{out:?}"),
-            asked = self.store.asked.acquire() => asked.unwrap().forget(),
+            asked = self.slow.asked.acquire() => asked.unwrap().forget(),
         }
     }
 
     async fn is_stored(&self) -> bool {
-        self.store.load(&self.key).await.unwrap().is_some()
+        self.slow.store.load(&self.key).await.unwrap().is_some()
     }
 }
 
@@ -119,7 +101,7 @@ async fn others_are_told_once_and_when_the_token_is_gone_though_nobody_waits() {
     setting.begin_logout().await;
     // Whoever is told now would read the token once more.
     assert_eq!(listening.next_now(), None);
-    setting.store.may.add_permits(1);
+    setting.slow.may.add_permits(1);
     let BusEvent::Invalidated(said) = listening.next().await.unwrap() else {
         panic!("nobody was away");
     };
@@ -140,7 +122,7 @@ async fn a_shutdown_waits_for_a_logout() {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
-        setting.store.may.add_permits(1);
+        setting.slow.may.add_permits(1);
     };
     let ended = async {
         shutdown.await;

@@ -8,10 +8,10 @@ use secrecy::ExposeSecret;
 use tokio::time::{advance, sleep};
 
 use super::{ask, ask_now, exact, ids, is, reject};
-use crate::testing::{PausedClock, RotatingIssuer, ScriptedSource};
+use crate::testing::{PausedClock, RotatingIssuer, ScriptedSource, ScriptedStore, StoreCall};
 use crate::{
-    CredentialErrorKind, Expected, Lease, MaybeReady, MemoryStore, Recovery, RefreshingToken, Save,
-    Saved, StoreError, StoreErrorKind, StoredToken, Token, TokenKey, TokenStore,
+    CredentialErrorKind, Expected, MaybeReady, MemoryStore, Recovery, RefreshingToken, Save,
+    StoreError, StoreErrorKind, Token, TokenKey, TokenStore,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -141,22 +141,20 @@ async fn a_login_elsewhere_during_a_refresh_wins() {
 #[tokio::test(start_paused = true)]
 async fn a_rotated_token_is_stored_before_it_is_used_and_never_lost() {
     let issuer = RotatingIssuer::new(3600 * SECOND);
-    let store = Arc::new(Failing {
-        inner: MemoryStore::new(),
-        failures: AtomicU32::new(0),
-    });
+    let failures = Arc::default();
+    let store = Arc::new(failing(&failures));
     let provider = RefreshingToken::new(issuer.clone())
         .jitter(0.0)
         .clock(Arc::new(clock()))
-        .store(Arc::<Failing>::clone(&store), key());
+        .store(Arc::<ScriptedStore>::clone(&store), key());
     ask(&provider).await.unwrap();
     advance(3600 * SECOND).await;
     // A passing failure is tried again.
-    store.failures.store(2, Ordering::SeqCst);
+    failures.store(2, Ordering::SeqCst);
     assert!(is(&ask(&provider).await.unwrap(), "test-access-2"));
     advance(3600 * SECOND).await;
     // A lasting one keeps the token from being used, and keeps the token.
-    store.failures.store(4, Ordering::SeqCst);
+    failures.store(4, Ordering::SeqCst);
     assert!(ask(&provider).await.unwrap_err().is_transient());
     assert_eq!(issuer.issued(), 3);
     advance(SECOND).await;
@@ -166,7 +164,7 @@ async fn a_rotated_token_is_stored_before_it_is_used_and_never_lost() {
     assert_eq!(kept.token.access().expose_secret(), "test-access-3");
     // The same while the token before is still good: it is not mistaken for news.
     advance(3570 * SECOND).await;
-    store.failures.store(4, Ordering::SeqCst);
+    failures.store(4, Ordering::SeqCst);
     assert!(is(&ask_now(&provider).unwrap(), "test-access-3"));
     sleep(2 * SECOND).await;
     assert!(is(&ask_now(&provider).unwrap(), "test-access-3"));
@@ -220,44 +218,21 @@ async fn without_a_store_the_refresh_token_is_kept_when_the_next_has_none() {
     }
 }
 
-/// A store whose next saves fail.
-#[derive(Debug)]
-struct Failing {
-    inner: MemoryStore,
-    failures: AtomicU32,
-}
-
-impl TokenStore for Failing {
-    fn load<'a>(
-        &'a self,
-        key: &'a TokenKey,
-    ) -> MaybeReady<'a, Result<Option<StoredToken>, StoreError>> {
-        self.inner.load(key)
-    }
-
-    fn save<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        save: Save<'a>,
-    ) -> MaybeReady<'a, Result<Saved, StoreError>> {
-        let left = self.failures.load(Ordering::SeqCst);
-        if left > 0 {
-            self.failures.store(left - 1, Ordering::SeqCst);
-            let error = StoreError::new(StoreErrorKind::Unavailable, "the disk is full");
-            return MaybeReady::ready(Err(error));
-        }
-        self.inner.save(key, save)
-    }
-
-    fn delete<'a>(&'a self, key: &'a TokenKey) -> MaybeReady<'a, Result<bool, StoreError>> {
-        self.inner.delete(key)
-    }
-
-    fn lease<'a>(
-        &'a self,
-        key: &'a TokenKey,
-        life: Duration,
-    ) -> MaybeReady<'a, Result<Option<Lease>, StoreError>> {
-        self.inner.lease(key, life)
-    }
+/// A store whose next saves fail, so many of them.
+fn failing(failures: &Arc<AtomicU32>) -> ScriptedStore {
+    let failures = Arc::clone(failures);
+    ScriptedStore::new(move |call| {
+        let one_less = |left: u32| left.checked_sub(1);
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        let fails = matches!(call, StoreCall::Save(..))
+            && failures.fetch_update(set, fetch, one_less).is_ok();
+        MaybeReady::ready(if fails {
+            Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "the disk is full",
+            ))
+        } else {
+            Ok(())
+        })
+    })
 }
