@@ -120,3 +120,49 @@ fn ended(outcome: Result<(), hyper::Error>) {
         tracing::trace!(%error, "a connection ended");
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use bytes::Bytes;
+    use http::Request;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+    use tokio::task::yield_now;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// How much a peer takes that reads nothing.
+    pub(in super::super) const TAKEN: usize = 64;
+
+    /// A connection, and its other end.
+    pub(in super::super) async fn opened() -> (Sender, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(TAKEN);
+        let opening = http1::handshake(TokioIo::new(ours));
+        let (sender, connection) = opening.await.unwrap();
+        let mut sender = Sender::serve(sender, connection);
+        sender.ready().await.unwrap();
+        (sender, theirs)
+    }
+
+    /// More than such a peer takes.
+    pub(in super::super) fn long_request() -> Request<RequestBody> {
+        let body = RequestBody::new(Bytes::from(vec![b'x'; 100 * TAKEN]), None);
+        Request::post("/").body(body).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_peer_reads_nothing_is_closed_all_the_same() {
+        let (mut sender, mut theirs) = opened().await;
+        tokio::select! {
+            biased;
+            sent = sender.try_send_request(long_request()) => panic!("{:?}", sent.is_ok()),
+            () = yield_now() => {}
+        }
+        drop(sender);
+        sleep(2 * CLOSE_WITHIN).await;
+        let mut read = Vec::new();
+        theirs.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read.len(), TAKEN);
+    }
+}

@@ -52,3 +52,41 @@ impl Drop for Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::task::yield_now;
+    use tokio::time::sleep;
+
+    use super::super::Keep;
+    use super::super::dial::tests::{TAKEN, long_request, opened};
+    use super::super::origin::Speaks;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_without_reading_does_not_keep_its_connection() {
+        let keep = Keep {
+            idle: FREE_WITHIN * 10,
+            per_origin: 1,
+        };
+        let origin = Arc::new(Origin::new(Speaks::Http1, keep));
+        let (mut sender, mut theirs) = opened().await;
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let answering = async {
+            // What comes before a request was sent is no answer.
+            yield_now().await;
+            theirs.write_all(answer).await.unwrap();
+        };
+        let sending = sender.try_send_request(long_request());
+        let (sent, ()) = tokio::join!(sending, answering);
+        assert!(sent.is_ok_and(|response| response.status().is_success()));
+        drop(Lease::new(sender, &origin));
+        // To be free, and then to close.
+        sleep(4 * FREE_WITHIN).await;
+        assert!(origin.take().is_none());
+        let mut read = Vec::new();
+        theirs.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read.len(), TAKEN);
+    }
+}

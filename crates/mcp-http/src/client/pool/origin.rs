@@ -215,12 +215,13 @@ impl Drop for Behind {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use hyper::client::conn::http1;
-    use hyper_util::rt::TokioIo;
-    use tokio::io::{AsyncReadExt as _, DuplexStream};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::AsyncReadExt as _;
 
+    use super::super::dial::tests::opened;
     use super::*;
 
     const KEEP: Keep = Keep {
@@ -228,21 +229,11 @@ mod tests {
         per_origin: 2,
     };
 
-    /// A connection, and its other end.
-    async fn opened() -> (Dialled, DuplexStream) {
-        let (ours, theirs) = tokio::io::duplex(1024);
-        let opening = http1::handshake(TokioIo::new(ours));
-        let (sender, connection) = opening.await.unwrap();
-        let mut sender = Sender::serve(sender, connection);
-        sender.ready().await.unwrap();
-        (Dialled::Alone(sender), theirs)
-    }
-
     #[tokio::test(start_paused = true)]
     async fn what_was_idle_too_long_is_closed_and_never_used() {
         let origin = Origin::new(Speaks::Http1, KEEP);
         let (connection, mut theirs) = opened().await;
-        origin.keep(connection);
+        origin.keep(Dialled::Alone(connection));
         tokio::time::advance(KEEP.idle / 2).await;
         assert!(!origin.sweep());
         tokio::time::advance(KEEP.idle).await;
@@ -250,7 +241,7 @@ mod tests {
         assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
 
         let (connection, mut theirs) = opened().await;
-        origin.keep(connection);
+        origin.keep(Dialled::Alone(connection));
         tokio::time::advance(KEEP.idle * 2).await;
         assert!(origin.take().is_none());
         assert_eq!(theirs.read(&mut [0]).await.unwrap(), 0);
@@ -260,12 +251,52 @@ mod tests {
     async fn what_was_used_last_is_used_next() {
         let origin = Origin::new(Speaks::Http1, KEEP);
         let (older, theirs) = opened().await;
-        origin.keep(older);
+        origin.keep(Dialled::Alone(older));
         let (newer, _theirs) = opened().await;
-        origin.keep(newer);
+        origin.keep(Dialled::Alone(newer));
         drop(theirs);
         tokio::task::yield_now().await;
         assert!(origin.take().is_some());
+        assert!(origin.take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_nobody_waits_for_any_more_is_opened_for_the_next() {
+        let origin = Arc::new(Origin::new(Speaks::Http1, KEEP));
+        let (connection, _theirs) = opened().await;
+        let opening = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Dialled::Alone(connection))
+        };
+        origin.finish_behind(opening.boxed());
+        assert!(origin.take().is_none());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(origin.take().is_some());
+        // No more of them than may be kept.
+        let begun = Arc::new(AtomicUsize::new(0));
+        for _ in 0..5 {
+            let begins = Arc::clone(&begun);
+            let opening = async move {
+                begins.fetch_add(1, Ordering::SeqCst);
+                std::future::pending().await
+            };
+            origin.finish_behind(opening.boxed());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(begun.load(Ordering::SeqCst), KEEP.per_origin);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shared_connection_that_is_closed_is_not_handed_out() {
+        let origin = Origin::new(Speaks::Http2, KEEP);
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let opening = http2::handshake(TokioExecutor::new(), TokioIo::new(ours));
+        let (sender, connection) = opening.await.unwrap();
+        tokio::spawn(connection);
+        origin.keep(Dialled::Shared(sender));
+        assert!(origin.take().is_some());
+        drop(theirs);
+        tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(origin.take().is_none());
     }
 }
