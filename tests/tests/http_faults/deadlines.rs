@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::bodies::JSON_HEAD;
-use crate::harness::{PATIENCE, call_within, context, later, modern, small};
+use crate::harness::{Gated, PATIENCE, call_within, context, later, modern, small};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -41,21 +41,10 @@ async fn c4_c5_no_trickle_keeps_a_call_past_its_deadline() {
 
 #[tokio::test]
 async fn a_caller_who_gives_more_time_gets_more_time() {
-    let (told, mut hears) = mpsc::unbounded_channel();
-    let gate = Arc::new(Semaphore::new(0));
-    let opens = Arc::clone(&gate);
-    let server = FaultServer::start(move |request, mut wire| {
-        let (told, gate) = (told.clone(), Arc::clone(&gate));
-        async move {
-            told.send(()).unwrap();
-            gate.acquire().await.unwrap().forget();
-            wire.modern(&request).await.then_some(wire)
-        }
-    })
-    .await;
+    let mut gated = Gated::start(|_| true).await;
     let mut limits = small();
     limits.call_timeout = 30 * SECOND;
-    let client = modern(&server).limits(limits).build().unwrap();
+    let client = modern(&gated.server).limits(limits).build().unwrap();
     for (context, gets) in [
         (
             context("alice").with_timeout(90 * SECOND),
@@ -68,10 +57,10 @@ async fn a_caller_who_gives_more_time_gets_more_time() {
     ] {
         let client = client.clone();
         let calling = tokio::spawn(async move { call_within(&client, &context).await });
-        hears.recv().await.unwrap();
+        gated.held.recv().await.unwrap();
         later(60 * SECOND).await;
         tokio::task::yield_now().await;
-        opens.add_permits(1);
+        gated.may.add_permits(1);
         let called = calling.await.unwrap();
         assert_eq!(called.map(|it| it.text()).map_err(|it| it.kind()), gets);
     }

@@ -2,42 +2,32 @@
 //! than they may.
 
 use mcp_core::ErrorKind;
-use mcp_testbed::fault::FaultServer;
+use mcp_testbed::fault::{FaultServer, Request};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::harness::{call_within, context, legacy, modern, small};
+use crate::harness::{Gated, call_within, context, legacy, modern, small};
 
 #[tokio::test]
 async fn f8_one_who_floods_waits_for_itself_only() {
-    let (told, mut hears) = mpsc::unbounded_channel();
-    let gate = Arc::new(Semaphore::new(0));
-    let opens = Arc::clone(&gate);
-    let server = FaultServer::start(move |request, mut wire| {
-        let (told, gate) = (told.clone(), Arc::clone(&gate));
-        async move {
-            // Only Bob's call asks for progress.
-            if request.json()["params"]["_meta"]["progressToken"].is_null() {
-                told.send(()).unwrap();
-                drop(gate.acquire().await.unwrap());
-            }
-            wire.modern(&request).await.then_some(wire)
-        }
-    })
-    .await;
+    // Only Bob's call asks for progress.
+    let asks_no_progress =
+        |request: &Request| request.json()["params"]["_meta"]["progressToken"].is_null();
+    let mut gated = Gated::start(asks_no_progress).await;
+    let server = &gated.server;
     let mut limits = small();
     limits.calls_per_principal = 3;
-    let client = modern(&server).limits(limits).build().unwrap();
+    let client = modern(server).limits(limits).build().unwrap();
     let mut calls = JoinSet::new();
     for _ in 0..20 {
         let client = client.clone();
         calls.spawn(async move { call_within(&client, &context("alice")).await });
     }
     for _ in 0..3 {
-        hears.recv().await.unwrap();
+        gated.held.recv().await.unwrap();
     }
     // Who is at the limit waits within the deadline, and the server hears nothing of it.
     let hurried = context("alice").with_timeout(Duration::from_millis(100));
@@ -49,7 +39,7 @@ async fn f8_one_who_floods_waits_for_itself_only() {
     let bob = context("bob").with_progress_timeout(Duration::from_secs(5));
     assert_eq!(call_within(&client, &bob).await.unwrap().text(), "done");
     // And all are served in the end.
-    opens.add_permits(20);
+    gated.may.add_permits(20);
     while let Some(called) = calls.join_next().await {
         assert_eq!(called.unwrap().unwrap().text(), "done");
     }

@@ -11,8 +11,10 @@ use mcp_core::{
 use mcp_http::{HttpServer, HttpServerBuilder};
 use mcp_testbed::fault::{FaultServer, Request, Wire};
 use serde_json::{Map, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 
 pub(crate) use mcp_testbed::shown;
 
@@ -63,6 +65,33 @@ pub(crate) async fn call_within(
 
 pub(crate) async fn call(server: &HttpServer) -> Result<ToolOutput, Error> {
     call_within(server, &context("alice")).await
+}
+
+/// A modern server that tells of each request that it holds, and answers it when it may.
+pub(crate) struct Gated {
+    pub(crate) server: FaultServer,
+    pub(crate) held: mpsc::UnboundedReceiver<()>,
+    pub(crate) may: Arc<Semaphore>,
+}
+
+impl Gated {
+    pub(crate) async fn start(holds: fn(&Request) -> bool) -> Self {
+        let (told, held) = mpsc::unbounded_channel();
+        let may = Arc::new(Semaphore::new(0));
+        let gate = Arc::clone(&may);
+        let server = FaultServer::start(move |request: Request, mut wire: Wire| {
+            let (told, gate) = (told.clone(), Arc::clone(&gate));
+            async move {
+                if holds(&request) {
+                    told.send(()).unwrap();
+                    gate.acquire().await.unwrap().forget();
+                }
+                wire.modern(&request).await.then_some(wire)
+            }
+        })
+        .await;
+        Self { server, held, may }
+    }
 }
 
 /// What a call meets when its answer is what `answer` writes; everything else is as it should be.
