@@ -1,5 +1,7 @@
 //! One child as its callers see it.
 
+mod lease;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::lease::Lease;
 use crate::environment::Resolved;
 use crate::lines::Splitter;
 use crate::outbox::{Outbox, StdioChannel};
@@ -366,46 +369,5 @@ impl fmt::Debug for Connection {
             .field("pid", &self.pid)
             .field("fingerprint", &self.fingerprint)
             .finish_non_exhaustive()
-    }
-}
-
-/// The right to use a child: while it is held, the child is neither idle nor replaced.
-#[derive(Debug)]
-pub(crate) struct Lease(pub(crate) Arc<Connection>);
-
-impl Lease {
-    /// Until it has told its version.
-    pub(crate) async fn ready(&self) -> Result<(), Error> {
-        let mut phase = self.0.phase.subscribe();
-        // The sender lives in the connection, which is held.
-        match phase
-            .wait_for(|phase| !matches!(phase, Phase::Starting))
-            .await
-        {
-            Ok(phase) => match &*phase {
-                Phase::Gone { error, .. } => Err(error.clone()),
-                Phase::Ready(_) | Phase::Starting => Ok(()),
-            },
-            Err(_) => Err(Error::protocol("the connection was dropped")),
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let mut users = self.0.users();
-        users.count -= 1;
-        users.last_used = Instant::now();
-        if users.count > 0 {
-            return;
-        }
-        let retired = users.retired;
-        drop(users);
-        if retired {
-            self.0.departure.begin();
-            self.0.released.notify_one();
-        } else {
-            self.0.departure.idle();
-        }
     }
 }
