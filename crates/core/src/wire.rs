@@ -7,6 +7,7 @@ mod collector;
 mod cursor;
 mod malformed;
 mod message;
+mod progress;
 mod request;
 mod tools;
 
@@ -14,6 +15,7 @@ pub(crate) use answer::CompleteResult;
 pub use collector::ToolCollector;
 pub use malformed::Malformed;
 pub use message::{Message, RpcError, clean};
+pub use progress::Progress;
 pub use request::{
     CallParams, ClientIdentity, ListParams, RequestMeta, encode_call, encode_notification,
     encode_refusal, encode_request, encode_result,

@@ -12,6 +12,7 @@ mod incoming;
 mod listen;
 mod listing;
 mod questions;
+mod reading;
 mod retry_after;
 mod rpc;
 mod sending;

@@ -1,14 +1,12 @@
 //! The way in: what the transport's reader hands over.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::correlator::{Answer, Refusal};
 use super::{Asked, Duplex};
-use crate::wire::Message;
-use crate::{Error, ProgressUpdate};
+use crate::Error;
+use crate::wire::{Message, Progress};
 
 impl Duplex {
     /// Takes one message, or a batch of them (2025-03-26, basic). For the transport's reader; never
@@ -114,29 +112,14 @@ impl Duplex {
     }
 
     fn progressed(&self, params: Option<&RawValue>) {
-        #[derive(Deserialize)]
-        struct Progress<'a> {
-            #[serde(rename = "progressToken")]
-            token: u64,
-            #[serde(rename = "progress")]
-            done: f64,
-            #[serde(default)]
-            total: Option<f64>,
-            #[serde(borrow, default)]
-            message: Option<Cow<'a, str>>,
-        }
-        let Some(Ok(told)) =
-            params.map(|params| serde_json::from_str::<Progress<'_>>(params.get()))
-        else {
+        let Some(told) = Progress::read(params) else {
             return tracing::debug!("progress of no request");
         };
-        let message = told
-            .message
-            .as_deref()
-            .map(|text| self.channel.redact(text));
-        let update = ProgressUpdate::new(told.done, told.total, message.as_deref());
         let limit = self.settings.limits.messages_per_answer;
-        self.correlator.progress(told.token, update, limit);
+        told.tell(
+            |text| self.channel.redact(text),
+            |update| self.correlator.progress(told.token, update, limit),
+        );
     }
 }
 

@@ -105,7 +105,8 @@ impl HttpResponse {
     /// Whether an error of [`chunk`](Self::chunk) or [`bytes`](Self::bytes) says that the body broke
     /// off.
     pub(crate) fn broke_off(error: &Error) -> bool {
-        error.source().is_some_and(|source| source.is::<Cause>())
+        let cause = error.source();
+        cause.and_then(|it| it.downcast_ref::<Cause>()).is_some()
     }
 
     /// The whole body. A body that says it is longer than `limit` is not even begun.

@@ -1,31 +1,29 @@
 //! The answer to a POST: one JSON message, or a stream of them until the one that counts.
 
-use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
 use mcp_core::auth::Credentials;
 use mcp_core::duplex::OpenRequest;
-use mcp_core::wire::{Malformed, Message};
-use mcp_core::{CallContext, Error, ErrorKind, Failure};
+use mcp_core::wire::Message;
+use mcp_core::{Error, Failure};
 use serde_json::value::RawValue;
 
 use super::Inner;
-use super::batch::Messages;
 use super::exchange::{Answered, Exchange};
 use super::fault::{Fault, Refusal};
 use super::headers;
 use super::questions::Questions;
+use super::reading::Reading;
 use super::retry_after;
 use super::rpc::Rpc;
 use super::sent::Sent;
 use super::session::SessionKey;
 use super::take::Take;
-use crate::client::{HttpResponse, HttpUrl};
+use crate::client::HttpResponse;
 use crate::sse::SseDecoder;
 
 /// How much of an error's body is looked at for a JSON-RPC error.
@@ -47,17 +45,6 @@ const KEEPS_OPEN: usize = 3;
 /// How often it is looked for before it is waited for. A runtime of many threads lets the woken one
 /// go first, and the connection behind it.
 const TURNS: u8 = 3;
-
-/// Whose answer is read.
-#[derive(Clone, Copy)]
-pub(crate) struct Reading<'a> {
-    pub(crate) rpc: &'a Rpc<'a>,
-    pub(crate) id: u64,
-    pub(crate) url: &'a HttpUrl,
-    pub(crate) context: &'a CallContext,
-    /// `None` in a stateless dialect, where servers ask nothing and nothing is resumed.
-    pub(crate) session: Option<&'a SessionKey>,
-}
 
 /// What a result says.
 #[derive(Debug)]
@@ -346,63 +333,6 @@ impl Inner {
             }
             Message::Request { id, method, params } => Ok(self.asked(reading, id, &method, params)),
             _ => Ok(Step::Next),
-        }
-    }
-}
-
-impl Reading<'_> {
-    /// What the server was told, as far as it is nobody else's business.
-    fn sent<'s>(&'s self, credentials: &'s Credentials) -> Sent<'s> {
-        Sent {
-            credentials,
-            session: self.session,
-            url: self.url,
-        }
-    }
-
-    /// The messages of a body or an event: one, or a batch of them (2025-03-26, basic).
-    fn messages<'m>(&self, text: &'m [u8]) -> Result<Messages<'m>, Error> {
-        if self.session.is_none() {
-            return Ok(Messages::one(text));
-        }
-        Messages::of(text)
-    }
-
-    /// There is no answer: a call may have run, and the caller has to know.
-    fn lost(&self, error: Error) -> Error {
-        let is_known = error.kind() == ErrorKind::LimitExceeded;
-        if self.rpc.tool().is_none() || is_known {
-            return error;
-        }
-        Error::outcome_unknown(error)
-    }
-
-    /// There is half an answer, because the connection ended under it.
-    fn cut_off(&self, error: Error) -> Error {
-        if self.rpc.tool().is_some() {
-            return self.lost(error);
-        }
-        let peer = self.url.peer().to_owned();
-        let source = Some(Arc::new(error) as _);
-        Failure::Connect { peer, source }.into()
-    }
-
-    /// The rest of a body does not come.
-    fn unread(&self, error: Error) -> Error {
-        if HttpResponse::broke_off(&error) {
-            self.cut_off(error)
-        } else {
-            self.lost(error)
-        }
-    }
-
-    /// A message that cannot be read: cut off, or wrong.
-    fn unreadable(&self, error: Error) -> Error {
-        let malformed = error.source().and_then(|it| it.downcast_ref::<Malformed>());
-        if malformed.is_some_and(Malformed::is_cut_off) {
-            self.cut_off(error)
-        } else {
-            error
         }
     }
 }

@@ -5,16 +5,17 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{Method, header};
 use mcp_core::duplex::{Asked, Offer, OpenRequest};
-use mcp_core::wire::clean;
-use mcp_core::{CallContext, Error, ProgressUpdate};
+use mcp_core::wire::{Progress, clean};
+use mcp_core::{CallContext, Error};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Inner;
-use super::answer::{Reading, Step};
+use super::answer::Step;
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
+use super::reading::Reading;
 use super::sent::Sent;
 use super::session::SessionKey;
 
@@ -180,32 +181,15 @@ impl Inner {
 }
 
 fn progressed(reading: Reading<'_>, params: Option<&RawValue>, sent: Sent<'_>) {
-    #[derive(Deserialize)]
-    struct Progress<'a> {
-        #[serde(rename = "progressToken")]
-        token: u64,
-        #[serde(rename = "progress")]
-        done: f64,
-        #[serde(default)]
-        total: Option<f64>,
-        #[serde(borrow, default)]
-        message: Option<Cow<'a, str>>,
-    }
     if !reading.context.wants_progress() {
         return;
     }
-    let told = params.and_then(|params| serde_json::from_str::<Progress<'_>>(params.get()).ok());
-    let Some(told) = told.filter(|told| told.token == reading.id) else {
+    let Some(told) = Progress::read(params).filter(|told| told.token == reading.id) else {
         return tracing::debug!("progress of no request");
     };
     reading.context.record_progress();
     let Some(handler) = &reading.context.progress else {
         return;
     };
-    let message = told.message.as_deref().map(|text| sent.redact(text));
-    handler.progress(ProgressUpdate::new(
-        told.done,
-        told.total,
-        message.as_deref(),
-    ));
+    told.tell(|text| sent.redact(text), |update| handler.progress(update));
 }

@@ -19,10 +19,11 @@ use tokio::task::JoinSet;
 
 use self::cancel::CancelOnDrop;
 use super::Inner;
-use super::answer::{Reading, Reply};
+use super::answer::Reply;
 use super::exchange::{Answered, Exchange};
 use super::fault::Fault;
 use super::headers;
+use super::reading::Reading;
 use super::rpc::Rpc;
 use super::sent::Sent;
 use super::take::Take;

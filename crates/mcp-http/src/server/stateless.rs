@@ -10,10 +10,11 @@ use mcp_core::{CallContext, Error, ProtocolVersion, ServerInfo, ToolDefinition, 
 use serde_json::value::RawValue;
 
 use super::Inner;
-use super::answer::{Reading, Reply};
+use super::answer::Reply;
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::headers;
+use super::reading::Reading;
 use super::rpc::{Fields, Rpc};
 use super::take::{Pages, Take};
 use super::telemetry;

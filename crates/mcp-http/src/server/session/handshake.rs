@@ -14,11 +14,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::super::Inner;
-use super::super::answer::{Reading, Reply};
+use super::super::answer::Reply;
 use super::super::exchange::Exchange;
 use super::super::fault::Fault;
 use super::super::headers;
 use super::super::listen::listen;
+use super::super::reading::Reading;
 use super::super::rpc::Rpc;
 use super::{Session, SessionKey, message_headers};
 

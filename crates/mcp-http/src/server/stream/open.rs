@@ -92,7 +92,7 @@ impl Inner {
         settings.limits.call_timeout = Duration::MAX;
         settings.client = self.client_identity.clone();
         settings.protocol = self.protocol;
-        settings.extensions = self.extensions.clone();
+        settings.extensions.clone_from(&self.extensions);
         settings.input = self.input.as_ref().map(|handler| {
             // Which call a question belongs to is not said on a stream.
             Arc::new(Lending {
