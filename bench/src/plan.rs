@@ -83,7 +83,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "asleep",
-        title: "One call after another, the server's core asleep between them",
+        title: "One call after another, the cores asleep between them",
         load: Load::OneByOne,
         path: "/asleep",
         calls: 1_000,
@@ -224,6 +224,11 @@ impl Workload {
     pub(crate) fn counts(&self) -> bool {
         use Load::{HotPath, Lists, Memory, OneByOne};
         matches!(self.load, OneByOne | Lists | HotPath | Memory)
+    }
+
+    /// Whether the cores are kept from falling asleep between two calls.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.name != "asleep"
     }
 
     /// Whether numbers differ between rounds.

@@ -7,6 +7,7 @@ mod markdown;
 use anyhow::Result;
 use mcp_harness::machine;
 use mcp_harness::process::Pinning;
+use mcp_harness::wakefulness::Wakeful;
 use serde::Serialize;
 
 use self::bounds::{Judged, Verdict};
@@ -20,6 +21,8 @@ pub(crate) struct Report {
     machine: String,
     /// Whether client and server had a core each.
     pinned: bool,
+    /// Whether cores were kept from sleeping at once.
+    awake: bool,
     rounds: usize,
     /// The contenders in other languages.
     versions: Vec<String>,
@@ -44,6 +47,7 @@ impl Report {
         Self {
             machine: machine::described(),
             pinned: pinning.is_there(),
+            awake: Wakeful::can_be(),
             rounds,
             versions: foreign.versions.clone(),
             left_out: left_out

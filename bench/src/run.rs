@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail, ensure};
 use mcp_harness::process::{Pinning, Server, this_program};
 use mcp_harness::report::replace;
+use mcp_harness::wakefulness::Wakeful;
 
 use crate::foreign::{self, Foreign, Places};
 use crate::measure::Sample;
@@ -109,6 +110,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
             } else {
                 workload.calls
             };
+            let _wakeful = workload.is_awake().then(Wakeful::keep);
             bench.once(workload, round, calls, &mut samples)?;
         }
     }

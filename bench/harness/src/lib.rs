@@ -7,3 +7,4 @@ pub mod machine;
 pub mod process;
 pub mod report;
 pub mod statistics;
+pub mod wakefulness;

@@ -13,13 +13,18 @@ impl Report {
     /// The measured part of the page.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
-            "{}; {} rounds; {}.\n",
+            "{}; {} rounds; {}{}.\n",
             self.machine,
             self.rounds,
             if self.pinned {
                 "client and server pinned to a core each"
             } else {
                 "not pinned, so trust allocations and large differences only"
+            },
+            if self.awake {
+                "; a core that waits looks for work before it sleeps"
+            } else {
+                ""
             },
         );
         // Writing to a string does not fail.
