@@ -161,6 +161,10 @@ impl Bench {
         let mut order: Vec<&'static str> = others.to_vec();
         let turns = round % order.len().max(1);
         order.rotate_left(turns);
+        if !workload.is_awake() {
+            // It takes cores a while to find back to their sleep.
+            self.cell(workload, floor, calls)?;
+        }
         let before = self.cell(workload, floor, calls)?;
         for contender in order {
             let sample = self.cell(workload, contender, calls)?;

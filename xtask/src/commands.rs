@@ -183,7 +183,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         name: "bench",
         about: "measure what a call costs beside a bare client, rmcp and other SDKs, in a release build",
         more: "Writes target/bench/report.json and report.svg, docs/performance.md and .svg. Wants two cores that\n\
-            nobody else uses, for ten minutes after a release build, with `--quick` for one or two; with\n\
+            nobody else uses, for seven minutes after a release build, with `--quick` for one or two; with\n\
             `--build` or `--all` some minutes more. Python and TypeScript are left out where they are not\n\
             there. The bounds are in bench/src/plan.rs.",
         options: &[
