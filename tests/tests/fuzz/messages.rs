@@ -1,6 +1,8 @@
 //! The JSON-RPC envelope.
 
+use mcp_core::ToolOutput;
 use mcp_core::auth::Credentials;
+use mcp_core::duplex::needs_input;
 use mcp_core::wire::{Message, encode_notification, encode_request};
 use serde_json::{Value, json};
 
@@ -44,6 +46,33 @@ fn an_envelope_is_what_its_members_say() {
             }
             other => panic!("{other:?}"),
         }
+    });
+}
+
+/// Answers of tools to the request 7.
+const ANSWERS: &[&[u8]] = &[
+    br#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"a"}],"isError":true}}"#,
+    br#" { "result" : { "resultType":"complete" , "structuredContent":{"id":7,"result":{}} } ,"id":7}"#,
+    br#"{"id":7,"result":{"_meta":{},"content":null},"jsonrpc":"2.0"} "#,
+];
+
+#[test]
+fn an_answer_that_is_read_in_one_look_reads_alike_in_two() {
+    fuzz("answers", ANSWERS, |input, _| {
+        let Some(whole) = ToolOutput::parse_answer(input, 7) else {
+            return;
+        };
+        let Ok(Message::Response {
+            id: Some(7),
+            outcome: Ok(result),
+        }) = Message::parse(input)
+        else {
+            panic!("{}", String::from_utf8_lossy(input));
+        };
+        let parsed = ToolOutput::parse(result).unwrap();
+        assert_eq!(whole.raw(), result.get());
+        assert_eq!(whole.is_error(), parsed.is_error());
+        assert!(!needs_input(result).unwrap());
     });
 }
 

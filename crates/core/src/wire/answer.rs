@@ -65,7 +65,12 @@ impl<'de> Visitor<'de> for Answer<'de> {
             }
             match key {
                 "jsonrpc" => drop(map.next_value::<IgnoredAny>()?),
-                "id" => is_ours = map.next_value::<u64>()? == self.id,
+                "id" if !is_ours => {
+                    is_ours = map.next_value::<u64>()? == self.id;
+                    if !is_ours {
+                        return Err(unexpected());
+                    }
+                }
                 "result" if result.is_none() => result = Some(map.next_value::<Shape<'de>>()?),
                 // The rest is not worth reading.
                 _ => return Err(unexpected()),
@@ -188,21 +193,24 @@ mod tests {
 
     #[test]
     fn any_other_message_is_left_alone() {
+        assert!(read(r#"{"id":7,"result":{"a":1}}"#).is_some());
         for other in [
-            r#"{"id":8,"result":{}}"#,
-            r#"{"id":"7","result":{}}"#,
-            r#"{"id":7.0,"result":{}}"#,
-            r#"{"result":{}}"#,
-            r#"{"id":7,"result":{}"#,
-            r#"{"id":7,"result":{}} x"#,
-            r#"{"id":7,"result":{},"error":{}}"#,
-            r#"{"id":7,"result":{},"result":{}}"#,
-            r#"{"id":7,"method":"x","result":{}}"#,
+            r#"{"id":8,"result":{"a":1}}"#,
+            r#"{"id":"7","result":{"a":1}}"#,
+            r#"{"id":7.0,"result":{"a":1}}"#,
+            r#"{"result":{"a":1}}"#,
+            r#"{"id":7,"result":{"a":1}"#,
+            r#"{"id":7,"result":{"a":1}} x"#,
+            r#"{"id":7,"result":{"a":1},"error":{}}"#,
+            r#"{"id":7,"result":{"a":1},"result":{"a":1}}"#,
+            r#"{"id":8,"id":7,"result":{"a":1}}"#,
+            r#"{"id":7,"id":7,"result":{"a":1}}"#,
+            r#"{"id":7,"method":"x","result":{"a":1}}"#,
             r#"{"id":7,"error":{"code":1,"message":""}}"#,
-            r#"[{"id":7,"result":{}}]"#,
+            r#"[{"id":7,"result":{"a":1}}]"#,
         ] {
             assert!(read(other).is_none(), "{other}");
         }
-        assert!(ToolOutput::parse_answer(b"{\"id\":7,\"result\":\xff}", 7).is_none());
+        assert!(ToolOutput::parse_answer(b"{\"id\":7,\"result\":{\"a\":\"\xff\"}}", 7).is_none());
     }
 }

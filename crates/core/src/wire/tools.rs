@@ -68,7 +68,10 @@ impl<'a> ToolsPage<'a> {
         let walked = cursor.object(|cursor, key| {
             match key {
                 "jsonrpc" => drop(cursor.value::<IgnoredAny>()?),
-                "id" => is_ours = cursor.value::<&RawValue>()?.get().parse() == Ok(id),
+                "id" if !is_ours => {
+                    is_ours = cursor.value::<&RawValue>()?.get().parse() == Ok(id);
+                    is_plain &= is_ours;
+                }
                 "result" if page.is_none() => page = Some(Self::read(cursor)?),
                 _ => is_plain = false,
             }
@@ -180,6 +183,7 @@ mod tests {
             format!(r#"{{"id":7,"result":{asking}}}"#),
             format!(r#"{{"id":8,"result":{tools}}}"#),
             format!(r#"{{"id":"7","result":{tools}}}"#),
+            format!(r#"{{"id":8,"id":7,"result":{tools}}}"#),
             format!(r#"{{"result":{tools}}}"#),
             format!(r#"{{"id":7,"result":{tools}"#),
             format!(r#"{{"id":7,"result":{tools}}} x"#),
