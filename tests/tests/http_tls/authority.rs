@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mcp_http::HttpClient;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
@@ -57,6 +58,15 @@ impl Authority {
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .unwrap()
+    }
+
+    /// A listener for a server of this authority that speaks one of `protocols`: where it is, and what
+    /// makes a connection a secure one.
+    pub(crate) async fn listen(&self, protocols: &[&str]) -> (String, TcpListener, TlsAcceptor) {
+        let acceptor = self.issue("localhost", |_| {}).acceptor(protocols, None);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (format!("https://localhost:{port}/mcp"), listener, acceptor)
     }
 }
 

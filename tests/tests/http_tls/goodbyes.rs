@@ -12,7 +12,6 @@ use mcp_http::HttpServer;
 use mcp_testbed::shown;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -35,13 +34,7 @@ async fn odd_at_first(
     authority: &Authority,
     first: First,
 ) -> (String, Arc<Mutex<u32>>, JoinSet<()>) {
-    let issued = authority.issue("localhost", |_| {});
-    let acceptor = issued.acceptor(&["h2"], None);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let url = format!(
-        "https://localhost:{}/mcp",
-        listener.local_addr().unwrap().port()
-    );
+    let (url, listener, acceptor) = authority.listen(&["h2"]).await;
     let calls = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&calls);
     let mut serving = JoinSet::new();
@@ -97,10 +90,7 @@ async fn vanishing(
     called: Arc<Notify>,
     vanish: Arc<Notify>,
 ) -> (String, JoinSet<()>) {
-    let issued = authority.issue("localhost", |_| {});
-    let acceptor = issued.acceptor(&["h2"], None);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let (url, listener, acceptor) = authority.listen(&["h2"]).await;
     let mut serving = JoinSet::new();
     serving.spawn(async move {
         let mut is_first = true;
@@ -128,7 +118,7 @@ async fn vanishing(
             }
         }
     });
-    (format!("https://localhost:{port}/mcp"), serving)
+    (url, serving)
 }
 
 /// Reads a call, frame by frame, and ends the connection with words that echo what it was sent.

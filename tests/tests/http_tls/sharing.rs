@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{Response, Version};
 use mcp_http::{HttpClient, HttpRequest, HttpUrl, SendError};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::authority::Authority;
@@ -45,10 +44,7 @@ async fn many_who_come_at_once_open_one_connection() {
 #[tokio::test]
 async fn a_dial_that_hangs_does_not_hold_up_others_for_long() {
     let authority = Authority::new();
-    let issued = authority.issue("localhost", |_| {});
-    let acceptor = issued.acceptor(&["http/1.1"], None);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let (url, listener, acceptor) = authority.listen(&["http/1.1"]).await;
     let mut serving = JoinSet::new();
     serving.spawn(async move {
         // The first one never gets an answer to its handshake.
@@ -64,7 +60,7 @@ async fn a_dial_that_hangs_does_not_hold_up_others_for_long() {
         }
     });
     let client = authority.believer();
-    let url = HttpUrl::parse(&format!("https://localhost:{port}/")).unwrap();
+    let url = HttpUrl::parse(&url).unwrap();
     let first = tokio::spawn(post(client.clone(), url.clone()));
     tokio::task::yield_now().await;
     post(client, url).await.unwrap();
@@ -75,12 +71,7 @@ async fn a_dial_that_hangs_does_not_hold_up_others_for_long() {
 /// Serves 100 streams at once; of its first connection, one and then 100 more, after which it says
 /// goodbye. Gives its URL and how many requests came.
 async fn goodbye_after_a_hundred(authority: &Authority) -> (String, Arc<AtomicUsize>, JoinSet<()>) {
-    let acceptor = authority.issue("localhost", |_| {}).acceptor(&["h2"], None);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let url = format!(
-        "https://localhost:{}/",
-        listener.local_addr().unwrap().port()
-    );
+    let (url, listener, acceptor) = authority.listen(&["h2"]).await;
     let came = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&came);
     let mut serving = JoinSet::new();
